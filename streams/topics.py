@@ -1,0 +1,72 @@
+"""The topic table: every topic's name, record, key and retention.
+
+Pure data; `streams.kafka` creates topics from it, `streams.wire` finds schemas by it. The order of the input topics is
+part of the contract: events with the same time are handled in this order (docs in `streams.engine`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+DAY_MS = 86_400_000
+RETENTION_MS = 400 * DAY_MS
+DEFAULT_PARTITIONS = 12
+
+Role = Literal["input", "internal", "output"]
+
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(64 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.1",
+    "max.compaction.lag.ms": str(DAY_MS),
+}
+_KEPT = {"cleanup.policy": "delete", "retention.ms": str(RETENTION_MS)}
+#: Arrival is the producer's clock; a clock far ahead would drag stream time into the future.
+_INPUT = {**_KEPT, "message.timestamp.after.max.ms": "300000"}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: `record` is the Avro record name (`schemas/<name>.avsc`), `kind` what model rules call its events."""
+
+    name: str
+    record: str
+    role: Role
+    kind: str | None = None
+    key_field: str = "lead_id"
+    config: dict[str, str] = field(default_factory=lambda: dict(_KEPT), hash=False)
+
+
+def _input(name: str, record: str, kind: str, key_field: str = "lead_id") -> Topic:
+    return Topic(name, record, "input", kind, key_field, dict(_INPUT))
+
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        _input("identity-links", "IdentityLink", "identity_link", "anonymous_id"),
+        _input("lead-profiles", "LeadProfile", "lead_profile"),
+        _input("page-views", "PageView", "page_view"),
+        _input("email-opens", "EmailOpen", "email_open"),
+        _input("downloads", "Download", "download"),
+        _input("demo-bookings", "DemoBooking", "demo_booking"),
+        _input("activities", "Activity", "activity"),
+        _input("sales-feedback", "SalesFeedback", "sales_feedback"),
+        _input("erasures", "Erasure", "erasure"),
+        Topic("strays", "Stray", "internal"),
+        Topic("mql-events", "Qualification", "output"),
+        Topic("sql-events", "Qualification", "output"),
+        Topic("lifecycle-events", "LifecycleEvent", "output"),
+        Topic("lead-scores", "LeadScore", "output", config=dict(_COMPACTED)),
+        Topic("dead-letters", "DeadLetter", "output", key_field="key"),
+    )
+}
+
+INPUT_TOPICS: tuple[Topic, ...] = tuple(t for t in TOPICS.values() if t.role == "input")
+OUTPUT_TOPICS: tuple[Topic, ...] = tuple(t for t in TOPICS.values() if t.role == "output")
+
+
+def changelog_topic(app_id: str) -> Topic:
+    """The compacted changelog of the worker group `app_id`."""
+    return Topic(f"{app_id}-leads-changelog", "", "internal", config=dict(_COMPACTED))
