@@ -45,15 +45,15 @@ def _input(name: str, record: str, kind: str, key_field: str = "lead_id") -> Top
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
-        _input("identity-links", "IdentityLink", "identity_link", "anonymous_id"),
-        _input("lead-profiles", "LeadProfile", "lead_profile"),
         _input("page-views", "PageView", "page_view"),
         _input("email-opens", "EmailOpen", "email_open"),
         _input("downloads", "Download", "download"),
         _input("demo-bookings", "DemoBooking", "demo_booking"),
         _input("activities", "Activity", "activity"),
+        _input("lead-profiles", "LeadProfile", "lead_profile"),
         _input("sales-feedback", "SalesFeedback", "sales_feedback"),
         _input("erasures", "Erasure", "erasure"),
+        _input("identity-links", "IdentityLink", "identity_link", "anonymous_id"),
         Topic("strays", "Stray", "internal"),
         Topic("mql-events", "Qualification", "output"),
         Topic("sql-events", "Qualification", "output"),
