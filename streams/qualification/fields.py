@@ -1,7 +1,7 @@
 """What a model's conditions may ask about: every kind of event, its fields and their types.
 
-The record fields of `schemas/*.avsc` without ids of our own and without times: a model speaks about what happened, and
-the decay speaks about when.
+The record fields of `schemas/*.avsc` without ids of our own and without times: a model speaks about what
+happened, and the decay speaks about when.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Text patterns: a glob on a whole value, and whole words within it. Both ignore case and runs of white space.
+"""Text patterns: a glob on a whole value, and whole words in it. Both ignore case and runs of white space.
 
-In a glob `*` stands for any run of characters and `|` separates alternatives; everything else is literal. Each glob
-becomes the cheapest test that decides it: equality, a substring, a prefix, a suffix, or one regular expression.
+In a glob `*` stands for any run of characters and `|` separates alternatives; everything else is literal. Each
+glob becomes the cheapest test that decides it: equality, a substring, a prefix, a suffix, or one regular
+expression.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def compile_globs(patterns: Sequence[str]) -> TextTest:
 def compile_words(phrases: Sequence[str]) -> TextTest:
     """A test that holds for texts which contain any of `phrases` as whole words, one after the other.
 
-    Words are separated by anything that is neither letter nor digit. Raises ValueError for a phrase without words.
+    Words are separated by anything that is neither letter nor digit. Raises ValueError for an empty phrase.
     """
     searched = []
     for phrase in phrases:
@@ -66,7 +67,7 @@ def _alternatives(patterns: Sequence[str]) -> list[str]:
 
 
 def _ordered_pieces(first: str, middle: Sequence[str], last: str) -> str:
-    """Atomic groups keep the search linear: the leftmost place for each piece leaves the most room for the next."""
+    """Atomic groups keep the search linear: the leftmost place of a piece leaves the most room for the next."""
     found = "".join(f"(?>.*?{re.escape(piece)})" for piece in middle)
     return f"{re.escape(first)}{found}.*{re.escape(last)}"
 

@@ -1,0 +1,135 @@
+"""What time alone brings about: the next thing that is due for a lead, and doing it."""
+
+from __future__ import annotations
+
+from streams.qualification.crossing import next_crossing
+from streams.qualification.events import Event
+from streams.qualification.fit import fit_of
+from streams.qualification.interest import contribute, parts_of
+from streams.qualification.lead import DISQUALIFIED, MQL, SQL, VISITOR, Episode, Lead
+from streams.qualification.lifecycle import inactive_due, judge, rest
+from streams.qualification.model import Model
+from streams.qualification.turn import QUALIFIABLE, Turn
+
+#: The kinds of due things; of two at the same instant the earlier in this list comes first.
+REST_ENDS, SLA_BREACH, GIVE_UP, INACTIVITY, CROSSING, FORGET = range(6)
+Due = tuple[int, int]
+
+
+def next_due(lead: Lead, model: Model) -> Due | None:
+    """The next thing that time will bring about: (instant in ms, kind), or None.
+
+    A crossing that turns out to change nothing is also a due thing; it costs a look.
+    """
+    due: list[Due] = []
+    if lead.resting_until:
+        due.append((lead.resting_until, REST_ENDS))
+    episode = lead.episode
+    if episode is not None and lead.stage == SQL:
+        if episode.respond_by:
+            due.append((max(episode.respond_by, lead.as_of), SLA_BREACH))
+        if episode.give_up_at:
+            due.append((max(episode.give_up_at, lead.as_of), GIVE_UP))
+    inactive_at = inactive_due(lead, model)
+    if inactive_at is not None:
+        due.append((inactive_at, INACTIVITY))
+    crossing = _next_crossing(lead, model)
+    if crossing is not None:
+        due.append((crossing, CROSSING))
+    if lead.stage == VISITOR:
+        due.append((max(lead.last_event + model.visitor_ttl_ms, lead.as_of), FORGET))
+    return min(due, default=None)
+
+
+def pass_time(turn: Turn, at: int) -> None:
+    """Do everything that is due up to and including `at`, each at its own time."""
+    while not turn.gone:
+        due = next_due(turn.lead, turn.model)
+        if due is None or due[0] > at:
+            return
+        turn.lead.as_of = due[0]
+        turn.groups_changed()
+        _do(turn, *due)
+
+
+def _do(turn: Turn, at: int, kind: int) -> None:
+    lead = turn.lead
+    if kind == REST_ENDS:
+        lead.resting_until = 0
+        turn.change(at, "REST_ENDED")
+        judge(turn, at, "REST_ENDED")
+    elif kind == SLA_BREACH:
+        _breach(turn, at)
+    elif kind == GIVE_UP:
+        rest(turn, at, "GAVE_UP", None, "sales did not answer")
+        judge(turn, at, "GAVE_UP")
+    elif kind == INACTIVITY:
+        _inactivity(turn, at)
+    elif kind == CROSSING:
+        judge(turn, at, "ROSE")
+    else:
+        turn.forget(at, "EXPIRED", None)
+
+
+def _breach(turn: Turn, at: int) -> None:
+    episode = turn.lead.episode
+    assert episode is not None
+    respond_by = episode.respond_by
+    turn.lead.episode = Episode(
+        episode.episode_id,
+        episode.started_at,
+        episode.mql_id,
+        episode.sql_id,
+        give_up_at=episode.give_up_at,
+    )
+    turn.change(
+        at,
+        "SLA_BREACHED",
+        reason="sales did not answer in time",
+        qualification_id=episode.qualification_id,
+        respond_by=respond_by,
+    )
+
+
+def _inactivity(turn: Turn, at: int) -> None:
+    rule = turn.model.inactivity
+    assert rule is not None
+    lead = turn.lead
+    lead.inactive = True
+    silence = Event("inactivity", lead.lead_id, "", at, at, {})
+    contribute(lead, turn.model.groups[rule.group], "inactivity", silence, rule.points)
+    turn.groups_changed()
+    judge(turn, at, "INACTIVE")
+
+
+def _next_crossing(lead: Lead, model: Model) -> int | None:
+    """The next instant at which interest crosses a threshold that means something for this lead."""
+    if not lead.groups:
+        return None
+    parts = parts_of(lead, model)
+    times = [next_crossing(parts, threshold, lead.as_of) for threshold in _thresholds(lead, model)]
+    return min((time for time in times if time is not None), default=None)
+
+
+def _thresholds(lead: Lead, model: Model) -> set[float]:
+    """The thresholds at which the lead's route, stage or paths may change."""
+    matrix, fit = model.matrix, fit_of(lead.profile, model)
+    found = set()
+    if lead.low_touch:
+        found.add(model.low_touch_ends_below)
+    if lead.stage in (DISQUALIFIED, SQL):
+        return found
+    cold, warm, hot = matrix.high if fit >= matrix.high_fit else matrix.low
+    if cold != warm:
+        found.add(matrix.warm)
+    if warm != hot:
+        found.add(matrix.hot)
+    if lead.stage == MQL:
+        found.add(model.mql.cools_below)
+    if lead.stage in QUALIFIABLE:
+        for path in model.sql_paths:
+            if path.interest is not None and (path.fit is None or fit >= path.fit):
+                found.add(path.interest)
+    return found
+
+

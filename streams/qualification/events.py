@@ -1,0 +1,75 @@
+"""What goes into a lead (an event) and what comes out of it (transitions). Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal[
+    "page_view",
+    "email_open",
+    "download",
+    "demo_booking",
+    "activity",
+    "lead_profile",
+    "sales_feedback",
+    "identity_link",
+    "erasure",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One input record. `occurred_at` is when it happened, `arrival` when Kafka got it; both ms.
+
+    `fields` are the record's fields by their schema names, times as ms. An `occurred_at` later than arrival is a
+    clock that runs ahead: :func:`event_of` clamps it.
+    """
+
+    kind: str
+    lead_id: str
+    event_id: str
+    occurred_at: int
+    arrival: int
+    fields: Mapping[str, Any]
+
+
+def event_of(kind: str, fields: Mapping[str, Any], arrival: int) -> Event:
+    """The event in a decoded record of `kind` that arrived at `arrival` (ms)."""
+    occurred_at: int = fields["occurred_at"]
+    return Event(
+        kind, fields["lead_id"], fields["event_id"], min(occurred_at, arrival), arrival, fields
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Qualified:
+    """A lead became an MQL or SQL: `record` has the fields of Qualification."""
+
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A lifecycle event: `record` has the fields of LifecycleEvent."""
+
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The lead's score was written anew: `record` has the fields of LeadScore, or is None when the lead is gone."""
+
+    lead_id: str
+    record: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The event was counted and nothing else, for `reason` (one of a bounded set)."""
+
+    reason: str
+
+
+Transition = Qualified | Changed | Scored | Ignored

@@ -1,0 +1,82 @@
+"""Sales' answers: what each disposition does to a lead of each stage."""
+
+from __future__ import annotations
+
+from streams.qualification.events import Event
+from streams.qualification.lead import (
+    CUSTOMER,
+    DISQUALIFIED,
+    LEAD,
+    MQL,
+    OPPORTUNITY,
+    SQL,
+    VISITOR,
+    Episode,
+    Lead,
+)
+from streams.qualification.lifecycle import end_episode, qualify, rest
+from streams.qualification.model import SqlPath
+from streams.qualification.turn import Turn
+
+#: The path of an SQL that sales took on by itself.
+SALES_PATH = SqlPath("sales")
+
+_DISPOSITIONS = ("ACCEPTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "REJECTED")
+_STAYS = ""
+_EARLY = (SQL, SQL, OPPORTUNITY, CUSTOMER, LEAD, LEAD)
+#: stage -> the new stage per disposition, in the order above
+_TABLE = {
+    VISITOR: _EARLY,
+    LEAD: _EARLY,
+    MQL: _EARLY,
+    SQL: (_STAYS, _STAYS, OPPORTUNITY, CUSTOMER, LEAD, LEAD),
+    OPPORTUNITY: (_STAYS, _STAYS, _STAYS, CUSTOMER, LEAD, LEAD),
+    CUSTOMER: (_STAYS,) * 6,
+    DISQUALIFIED: (_STAYS, _STAYS, OPPORTUNITY, CUSTOMER, _STAYS, _STAYS),
+}
+
+
+def take_feedback(turn: Turn, event: Event, at: int) -> None:
+    """Apply a SalesFeedback; every one with a known disposition leaves a LifecycleEvent, changed stage or not."""
+    lead, fields = turn.lead, event.fields
+    disposition = fields["disposition"]
+    if disposition not in _DISPOSITIONS:
+        turn.ignore("unknown_disposition")
+        return
+    said = _in_words(disposition, fields["reason"], fields["actor"])
+    answers = fields["qualification_id"]
+    if answers is not None and not _current(lead, answers):
+        turn.change(at, "FEEDBACK", reason=f"{said}, about an earlier episode", qualification_id=answers)
+        return
+    if event.occurred_at < lead.stage_since:
+        turn.change(at, "FEEDBACK", reason=f"{said}, older than the stage", qualification_id=answers)
+        return
+    target = _TABLE[lead.stage][_DISPOSITIONS.index(disposition)]
+    qualification_id = answers or (lead.episode.qualification_id if lead.episode else None)
+    if target == LEAD:
+        rest(turn, at, "FEEDBACK", fields["reason"], said)
+    elif target == SQL:
+        qualify(turn, at, SQL, "FEEDBACK", path=SALES_PATH, answered=True)
+    else:
+        if lead.stage == SQL:
+            _answered(lead)
+        lead.resting_until = 0 if target else lead.resting_until
+        turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id)
+        if target == CUSTOMER:
+            end_episode(lead, at)
+
+
+def _current(lead: Lead, qualification_id: str) -> bool:
+    return lead.episode is not None and qualification_id in (lead.episode.mql_id, lead.episode.sql_id)
+
+
+def _answered(lead: Lead) -> None:
+    """Any answer to an SQL meets its SLA."""
+    episode = lead.episode
+    if episode is not None:
+        lead.episode = Episode(episode.episode_id, episode.started_at, episode.mql_id, episode.sql_id)
+
+
+def _in_words(disposition: str, reason: str | None, actor: str | None) -> str:
+    words = disposition.replace("_", " ").lower()
+    return words + (f": {reason}" if reason else "") + (f" (by {actor})" if actor else "")

@@ -1,0 +1,63 @@
+"""Fit: static points of a profile, summed and banded; personas that disqualify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.qualification.model import FitRule, Model, Persona
+
+BANT_FIELDS = ("budget", "authority", "need", "timeline")
+
+
+def fit_of(profile: Mapping[str, Any], model: Model) -> float:
+    """The fit of a profile in points. Unknown facts give nothing."""
+    return sum(rule.points for rule in model.fit if rule.when.matches(profile)) if profile else 0.0
+
+
+def fit_points(profile: Mapping[str, Any], model: Model) -> list[FitRule]:
+    """The fit rules that give points, in file order: `fit_of` line by line."""
+    return [rule for rule in model.fit if rule.when.matches(profile)]
+
+
+def persona_of(profile: Mapping[str, Any], model: Model) -> Persona | None:
+    """The first negative persona that the profile matches."""
+    for persona in model.negative_personas:
+        if persona.when.matches(profile):
+            return persona
+    return None
+
+
+def confirmed_bant(profile: Mapping[str, Any]) -> int:
+    """How many of budget, authority, need and timeline are CONFIRMED, 0 to 4."""
+    return sum(profile.get(field) == "CONFIRMED" for field in BANT_FIELDS)
+
+
+def update_profile(
+    profile: dict[str, Any], said: dict[str, int], fields: Mapping[str, Any], occurred_at: int
+) -> bool:
+    """Take what is news from a LeadProfile into `profile`, value by value the newest. True when a value changed.
+
+    Null, and UNKNOWN of an enum, mean "no news". Of two values said at the same instant the later to arrive stays.
+    """
+    changed = False
+    for field, value in fields.items():
+        if field in _NOT_PROFILE or value is None or value == "UNKNOWN":
+            continue
+        if field == "attributes":
+            for key, text in value.items():
+                if said.get(name := f"attributes.{key}", 0) <= occurred_at:
+                    said[name] = occurred_at
+                    known = profile.get("attributes", {})
+                    if known.get(key) != text:
+                        profile["attributes"] = {**known, key: text}
+                        changed = True
+        elif said.get(field, 0) <= occurred_at:
+            said[field] = occurred_at
+            if profile.get(field) != value:
+                profile[field] = value
+                changed = True
+    return changed
+
+
+_NOT_PROFILE = frozenset(("event_id", "lead_id", "occurred_at"))

@@ -1,0 +1,176 @@
+"""Interest: what events give to a lead's groups, and what the groups are worth."""
+
+from __future__ import annotations
+
+from math import log2
+
+from streams.qualification.crossing import interest_of
+from streams.qualification.decay import Decayed, add
+from streams.qualification.events import Event
+from streams.qualification.lead import Booking, Contribution, Lead
+from streams.qualification.model import Group, Model, PointsPer, Rule
+
+DAY_MS = 86_400_000
+#: Events older than this before their arrival never reach the core, so counts of older days are of no more use.
+MAX_AGE_DAYS = 400
+#: How many contributions a group keeps as evidence; the others are one line.
+STRONGEST = 3
+REMEMBERED_BOOKINGS = 8
+
+
+def parts_of(lead: Lead, model: Model) -> list[tuple[Group, Decayed]]:
+    """The lead's groups that the model knows, with their decayed sums."""
+    groups = model.groups
+    return [(groups[name], decayed) for name, decayed in lead.groups.items() if name in groups]
+
+
+def interest_at(lead: Lead, model: Model, at: int) -> float:
+    """Interest in points at `at`: the sum of the lead's groups, each between its floor and its cap."""
+    return interest_of(parts_of(lead, model), at)
+
+
+def score_event(lead: Lead, event: Event, model: Model) -> str | None:
+    """Add what `event` gives to the lead's groups, as of when it happened. `lead` is changed.
+
+    Of the rules for its kind the first that matches gives, and every matching one marked `also`. Returns None when any
+    gave points, else why none did: `unmatched`, `exhausted` (a frequency limit, or a booking that has given already),
+    `zero` (rules gave no points).
+    """
+    matched = False
+    limited = False
+    scored = False
+    primary = True
+    fields = event.fields
+    for rule in model.rules.get(event.kind, ()):
+        if not (primary or rule.also) or not rule.when.matches(fields):
+            continue
+        matched = True
+        if not rule.also:
+            primary = False
+        if _booked_already(lead, event, rule) or _exhausted(lead, rule, event.occurred_at):
+            limited = True
+            continue
+        points = rule.points if rule.points is not None else _measured(rule.points_per, event)
+        if points == 0:
+            continue
+        scored = True
+        if rule.at_most is not None:
+            _count(lead, rule, event.occurred_at)
+        contribute(lead, model.groups[rule.group], rule.name, event, points)
+    if scored:
+        return None
+    return "unmatched" if not matched else "exhausted" if limited else "zero"
+
+
+def contribute(lead: Lead, group: Group, name: str, event: Event, points: float) -> None:
+    """Add `points` of rule `name` to the group as of the event's time, and remember them."""
+    booking_id = event.fields["booking_id"] if event.kind == "demo_booking" else None
+    lead.groups[group.name] = add(lead.groups.get(group.name), points, event.occurred_at, group.half_life_ms)
+    remember(
+        lead,
+        group,
+        Contribution(name, event.kind, subject_of(event), points, event.occurred_at, booking_id),
+    )
+    if booking_id is not None:
+        booking = booking_of(lead, booking_id)
+        entry = (name, group.name, points, event.occurred_at)
+        put_booking(lead, Booking(booking_id, (*booking.given, entry), booking.facts, booking.cancelled_at))
+
+
+def remember(lead: Lead, group: Group, contribution: Contribution) -> None:
+    """Keep the contribution while it is among the strongest of its group.
+
+    All contributions of a group fade at the same pace, so their order by strength never changes: comparing the forward
+    decayed weight `|points| * 2^(occurred_at / half_life)` once is exact for ever.
+    """
+
+    def weight(one: Contribution) -> tuple[float, int, str]:
+        return log2(abs(one.points)) + one.occurred_at / group.half_life_ms, one.occurred_at, one.name
+
+    kept = lead.strongest.get(group.name, ())
+    if len(kept) == STRONGEST and weight(contribution) <= weight(kept[-1]):
+        return
+    lead.strongest[group.name] = tuple(
+        sorted((*kept, contribution), key=weight, reverse=True)[:STRONGEST]
+    )
+
+
+def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:
+    """Take back what is left of a booking's points, exactly; `at` is when it was cancelled."""
+    booking = booking_of(lead, booking_id)
+    for _, group_name, points, occurred_at in booking.given:
+        group = model.groups.get(group_name)
+        if group is not None:
+            lead.groups[group_name] = add(
+                lead.groups.get(group_name), -points, occurred_at, group.half_life_ms
+            )
+            lead.strongest[group_name] = tuple(
+                one for one in lead.strongest.get(group_name, ()) if one.booking_id != booking_id
+            )
+    cancelled_at = max(booking.cancelled_at, at)
+    put_booking(lead, Booking(booking_id, (), booking.facts, cancelled_at))
+
+
+def booking_of(lead: Lead, booking_id: str) -> Booking:
+    """What is remembered of a booking: an empty record when nothing is."""
+    for booking in lead.bookings:
+        if booking.booking_id == booking_id:
+            return booking
+    return Booking(booking_id)
+
+
+def put_booking(lead: Lead, booking: Booking) -> None:
+    """Remember the booking, as the latest of the last few."""
+    others = tuple(one for one in lead.bookings if one.booking_id != booking.booking_id)
+    lead.bookings = (*others, booking)[-REMEMBERED_BOOKINGS:]
+
+
+def subject_of(event: Event) -> str | None:
+    """What the event was about, for the evidence: a page, an asset, a campaign."""
+    for field in _SUBJECTS.get(event.kind, ()):
+        if event.fields[field]:
+            return str(event.fields[field])
+    return None
+
+
+_SUBJECTS = {
+    "page_view": ("url",),
+    "email_open": ("campaign", "email_id"),
+    "download": ("title", "asset_id"),
+    "demo_booking": ("product", "booking_id"),
+    "activity": ("subject", "kind"),
+}
+
+
+def _booked_already(lead: Lead, event: Event, rule: Rule) -> bool:
+    """Whether this rule has given for this booking already, or a later cancellation is known."""
+    if event.kind != "demo_booking":
+        return False
+    booking = booking_of(lead, event.fields["booking_id"])
+    return event.occurred_at <= booking.cancelled_at or any(
+        name == rule.name for name, *_ in booking.given
+    )
+
+
+def _exhausted(lead: Lead, rule: Rule, occurred_at: int) -> bool:
+    if rule.at_most is None:
+        return False
+    return lead.limits.get(rule.name, {}).get(occurred_at // DAY_MS, 0) >= rule.at_most
+
+
+def _count(lead: Lead, rule: Rule, occurred_at: int) -> None:
+    days = lead.limits.setdefault(rule.name, {})
+    day = occurred_at // DAY_MS
+    if day not in days:
+        for old in [one for one in days if one < lead.as_of // DAY_MS - MAX_AGE_DAYS]:
+            del days[old]
+    days[day] = days.get(day, 0) + 1
+
+
+def _measured(per: PointsPer | None, event: Event) -> float:
+    assert per is not None, "a rule has points or points_per"
+    value = event.fields.get(per.field)
+    if value is None or value <= 0:
+        return 0.0
+    units = int(value // per.each)
+    return per.points * (units if per.at_most is None else min(units, per.at_most))

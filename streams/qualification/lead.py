@@ -1,0 +1,142 @@
+"""The record of one lead: all that `step` and `advance` know of its past. Packed with MessagePack arrays.
+
+Times are int ms; 0 stands for "never" where a time is optional, which keeps the packed form small.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streams.qualification.decay import Decayed
+
+VISITOR, LEAD, MQL, SQL = "visitor", "lead", "mql", "sql"
+OPPORTUNITY, CUSTOMER, DISQUALIFIED = "opportunity", "customer", "disqualified"
+STAGES = (VISITOR, LEAD, MQL, SQL, OPPORTUNITY, CUSTOMER, DISQUALIFIED)
+
+
+class Contribution(msgspec.Struct, array_like=True, frozen=True):
+    """Points that an event gave: kept for the evidence while among the strongest of its group."""
+
+    name: str
+    kind: str
+    subject: str | None
+    points: float
+    occurred_at: int
+    booking_id: str | None = None
+
+
+class Touch(msgspec.Struct, array_like=True, frozen=True):
+    """Where a visit came from."""
+
+    source: str | None
+    medium: str | None
+    campaign: str | None
+    referrer: str | None
+    url: str | None
+    occurred_at: int
+
+
+class Booking(msgspec.Struct, array_like=True, frozen=True):
+    """What a demo booking gave, so that it can be taken back exactly: (rule, group, points, occurred_at)."""
+
+    booking_id: str
+    given: tuple[tuple[str, str, float, int], ...] = ()
+    #: fact -> (last became true, last became false): each booking stands or falls by itself
+    facts: dict[str, tuple[int, int]] = {}
+    cancelled_at: int = 0
+
+
+class Episode(msgspec.Struct, array_like=True, frozen=True):
+    """From a qualification to its end. `respond_by` is 0 once answered or breached, `give_up_at` once answered."""
+
+    episode_id: str
+    started_at: int
+    #: the event ids of its MQL and SQL events, empty when there was none
+    mql_id: str = ""
+    sql_id: str = ""
+    respond_by: int = 0
+    give_up_at: int = 0
+
+    @property
+    def qualification_id(self) -> str:
+        """The event id of its furthest qualification."""
+        return self.sql_id or self.mql_id
+
+
+class Written(msgspec.Struct, array_like=True, frozen=True):
+    """The last LeadScore that was emitted."""
+
+    stage: str
+    band: str
+    route: str
+    interest: float
+    fit: float
+    at: int
+
+
+class Lead(msgspec.Struct, array_like=True):
+    """One lead. Values inside are immutable or replaced whole, so a shallow :meth:`copy` is a snapshot."""
+
+    lead_id: str
+    as_of: int
+    stage: str = VISITOR
+    stage_since: int = 0
+    sequence: int = 0
+    groups: dict[str, Decayed] = {}
+    strongest: dict[str, tuple[Contribution, ...]] = {}
+    #: rule name -> UTC day number -> how often it gave points that day
+    limits: dict[str, dict[int, int]] = {}
+    #: the last event ids, 8 bytes of hash each, oldest first
+    seen: bytes = b""
+    #: UTC day numbers with a page view, ascending
+    visits: tuple[int, ...] = ()
+    #: fact -> (last became true, last became false)
+    facts: dict[str, tuple[int, int]] = {}
+    bookings: tuple[Booking, ...] = ()
+    #: profile field -> the newest known value; `attributes` is a map of its own
+    profile: dict[str, Any] = {}
+    #: profile field, or `attributes.KEY` -> when that value was said
+    said: dict[str, int] = {}
+    first_touch: Touch | None = None
+    last_touch: Touch | None = None
+    #: when the current silence began, 0 before the first scored event
+    last_scored: int = 0
+    #: whether the current silence has had its inactivity points
+    inactive: bool = False
+    last_event: int = 0
+    episode: Episode | None = None
+    episode_ended: int = 0
+    resting_until: int = 0
+    low_touch: bool = False
+    written: Written | None = None
+
+    def copy(self) -> Lead:
+        """A copy that can be changed without touching this one."""
+        twin = msgspec.structs.replace(self)
+        twin.groups = dict(self.groups)
+        twin.strongest = dict(self.strongest)
+        twin.limits = {name: dict(days) for name, days in self.limits.items()}
+        twin.facts = dict(self.facts)
+        twin.profile = dict(self.profile)
+        twin.said = dict(self.said)
+        return twin
+
+    @property
+    def resting(self) -> bool:
+        return self.resting_until > 0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Lead)
+
+
+def pack(lead: Lead) -> bytes:
+    """The lead as bytes."""
+    return _encoder.encode(lead)
+
+
+def unpack(payload: bytes) -> Lead:
+    """The lead that :func:`pack` packed; `msgspec.ValidationError` when it is something else."""
+    return _decoder.decode(payload)

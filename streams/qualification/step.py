@@ -1,0 +1,133 @@
+"""The one pure function that decides, in its two forms: an event arrives, or time passes."""
+
+from __future__ import annotations
+
+from streams.qualification.due import next_due, pass_time
+from streams.qualification.events import Event, Transition
+from streams.qualification.feedback import take_feedback
+from streams.qualification.fit import update_profile
+from streams.qualification.interest import retract_booking, score_event
+from streams.qualification.lead import LEAD, VISITOR, Lead
+from streams.qualification.lifecycle import judge
+from streams.qualification.memory import is_duplicate, note_facts, remember_visit
+from streams.qualification.model import Model
+from streams.qualification.noise import noise_reason
+from streams.qualification.turn import Turn
+
+_CANCELLED = ("CANCELLED", "NO_SHOW")
+
+
+def judged_at(lead: Lead | None, event: Event, stream_time: int, model: Model) -> int:
+    """The instant (ms) as of which an event is judged: an import replays history, a late event is judged as of now.
+
+    `stream_time` is the largest `occurred_at` applied in the partition so far, 0 before the first.
+    """
+    at = max(event.occurred_at, stream_time - model.grace_ms)
+    return at if lead is None else max(at, lead.as_of)
+
+
+def step(
+    lead: Lead | None, event: Event, at: int, model: Model
+) -> tuple[Lead | None, list[Transition]]:
+    """An event arrives: `(lead', transitions)`. `lead` is None when nothing is known, and stays untouched.
+
+    `at` comes from :func:`judged_at`. First everything that was due before `at` happens, each at its own time; then the
+    event's points are added as of `event.occurred_at`; then the lead is judged as of `at`. The lead' is None when the
+    lead is (still or from now on) unknown.
+    """
+    return step_owned(lead.copy() if lead is not None else None, event, at, model)
+
+
+def step_owned(
+    lead: Lead | None, event: Event, at: int, model: Model
+) -> tuple[Lead | None, list[Transition]]:
+    """:func:`step` for a caller that owns `lead` and lets it be changed in place, to save the copy."""
+    transitions: list[Transition] = []
+    if lead is not None:
+        passing = Turn(lead, model)
+        pass_time(passing, at)
+        transitions = passing.out
+        if passing.gone:
+            lead = None
+    known = lead is not None
+    turn = Turn(lead if lead is not None else Lead(event.lead_id, at, stage_since=event.occurred_at), model)
+    turn.out = transitions
+    scored = _take(turn, event, at)
+    if turn.gone or not (known or scored):
+        return None, turn.out
+    return turn.lead, turn.out
+
+
+def advance(lead: Lead, at: int, model: Model) -> tuple[Lead | None, list[Transition]]:
+    """Time passes until `at`: everything that is due by then happens, each at its own time.
+
+    `lead'.as_of` moves no further than the last thing that was due. The lead' is None when it has been forgotten.
+    """
+    return advance_owned(lead.copy(), at, model)
+
+
+def advance_owned(lead: Lead, at: int, model: Model) -> tuple[Lead | None, list[Transition]]:
+    """:func:`advance` for a caller that owns `lead`."""
+    turn = Turn(lead, model)
+    pass_time(turn, at)
+    return None if turn.gone else lead, turn.out
+
+
+def due_at(lead: Lead, model: Model) -> int | None:
+    """When :func:`advance` will next have something to do (ms)."""
+    due = next_due(lead, model)
+    return due[0] if due is not None else None
+
+
+def _take(turn: Turn, event: Event, at: int) -> bool:
+    """Take the event into the lead. False when it is noise, of which an unknown lead keeps nothing."""
+    lead, model = turn.lead, turn.model
+    if is_duplicate(lead, event.event_id):
+        turn.ignore("duplicate")
+        return False
+    lead.as_of = at
+    if event.kind == "erasure":
+        turn.forget(at, "ERASED", None)
+        return True
+    noise = noise_reason(event.kind, event.fields, event.occurred_at, model)
+    if noise is not None:
+        turn.ignore(noise)
+        return False
+    lead.last_event = max(lead.last_event, event.occurred_at)
+    cause = _remember(turn, event, at)
+    cancelled = event.kind == "demo_booking" and event.fields["status"] in _CANCELLED
+    if cancelled:
+        retract_booking(lead, event.fields["booking_id"], event.occurred_at, model)
+    ignored = score_event(lead, event, model)
+    if ignored is None:
+        if event.occurred_at > lead.last_scored:
+            lead.last_scored = event.occurred_at
+            lead.inactive = False
+    elif event.kind in _BEHAVIOUR and not cancelled:
+        turn.ignore(ignored)
+    turn.groups_changed()
+    judge(turn, at, cause, event.arrival)
+    return True
+
+
+def _remember(turn: Turn, event: Event, at: int) -> str:
+    """Note what the event says beside its points. Returns the cause of what the judgement will change."""
+    lead, model = turn.lead, turn.model
+    if event.kind == "page_view":
+        remember_visit(lead, event)
+    elif event.kind == "lead_profile":
+        if update_profile(lead.profile, lead.said, event.fields, event.occurred_at):
+            turn.profile_changed()
+        if lead.stage == VISITOR:
+            turn.groups_changed()
+            turn.change(at, "IDENTIFIED", to=LEAD)
+        note_facts(lead, event, model)
+        return "PROFILE"
+    elif event.kind == "sales_feedback":
+        take_feedback(turn, event, at)
+        return "FEEDBACK"
+    note_facts(lead, event, model)
+    return "QUALIFIED"
+
+
+_BEHAVIOUR = frozenset(("page_view", "email_open", "download", "demo_booking", "activity"))

@@ -1,0 +1,172 @@
+"""One turn of one lead: the lead being changed, the model, and what comes out.
+
+`step` and `advance` take a private copy of the lead into a turn; the modules of this package change that copy and append
+transitions. Everything here is emitted with gapless sequence numbers and replay-stable ids.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from streams.qualification.events import Changed, Ignored, Qualified, Scored, Transition
+from streams.qualification.fit import fit_of
+from streams.qualification.interest import interest_at
+from streams.qualification.lead import DISQUALIFIED, SQL, Lead, Written
+from streams.qualification.model import Model
+
+#: The namespace of the ids of our output events (UUIDv5).
+NAMESPACE = UUID("6a1a1f0e-5a6b-5d3c-9f0d-2f6c1e7f4b11")
+
+#: Fields of LeadSummary, as they are named in LeadProfile.
+SUMMARY_FIELDS = (
+    "email",
+    "name",
+    "phone",
+    "company",
+    "company_domain",
+    "job_title",
+    "country",
+    "crm_id",
+    "budget",
+    "authority",
+    "need",
+    "timeline",
+    "expected_amount",
+    "unsubscribed",
+)
+
+
+def output_id(lead_id: str, record_kind: str, occurred_at: int, sequence: int) -> str:
+    """The id of an output event: the same on every replay, a subscriber's key for dropping duplicates."""
+    return str(uuid5(NAMESPACE, f"{lead_id}|{record_kind}|{occurred_at}|{sequence}"))
+
+
+class Turn:
+    """The working place of one `step` or `advance`. `lead` is owned and changed in place."""
+
+    __slots__ = ("_fit", "_interest", "gone", "lead", "model", "out")
+
+    def __init__(self, lead: Lead, model: Model) -> None:
+        self.lead = lead
+        self.model = model
+        self.out: list[Transition] = []
+        self.gone = False
+        self._fit: float | None = None
+        self._interest: tuple[int, float] | None = None
+
+    @property
+    def fit(self) -> float:
+        """The lead's fit in points."""
+        if self._fit is None:
+            self._fit = fit_of(self.lead.profile, self.model)
+        return self._fit
+
+    def interest(self, at: int) -> float:
+        """The lead's interest in points at `at`."""
+        if self._interest is None or self._interest[0] != at:
+            self._interest = (at, interest_at(self.lead, self.model, at))
+        return self._interest[1]
+
+    def profile_changed(self) -> None:
+        self._fit = None
+
+    def groups_changed(self) -> None:
+        self._interest = None
+
+    def route(self, at: int) -> str:
+        """Where the lead belongs now: its matrix cell; SALES is for those that sales has or may take."""
+        stage = self.lead.stage
+        if stage == SQL:
+            return "SALES"
+        if stage == DISQUALIFIED:
+            return "NONE"
+        cell = self.model.matrix.cell(self.fit, self.interest(at))
+        if cell == "SALES" and stage in QUALIFIABLE:
+            return "NURTURE"  # hot, yet resting or blocked: it stays in nurture
+        return cell
+
+    def ignore(self, reason: str) -> None:
+        self.out.append(Ignored(reason))
+
+    def change(
+        self,
+        at: int,
+        cause: str,
+        *,
+        to: str | None = None,
+        reason: str | None = None,
+        qualification_id: str | None = None,
+        respond_by: int | None = None,
+    ) -> None:
+        """Move the lead to stage `to` (None: it stays) and emit the LifecycleEvent of it."""
+        lead = self.lead
+        from_stage = lead.stage
+        if to is not None and to != from_stage:
+            lead.stage = to
+            lead.stage_since = at
+        lead.sequence += 1
+        self.out.append(
+            Changed(
+                {
+                    "event_id": output_id(lead.lead_id, "lifecycle", at, lead.sequence),
+                    "lead_id": lead.lead_id,
+                    "occurred_at": at,
+                    "sequence": lead.sequence,
+                    "episode_id": lead.episode.episode_id if lead.episode else None,
+                    "from_stage": from_stage,
+                    "to_stage": lead.stage,
+                    "cause": cause,
+                    "reason": reason,
+                    "qualification_id": qualification_id,
+                    "route": self.route(at),
+                    "interest": self.interest(at),
+                    "fit": self.fit,
+                    "respond_by": respond_by,
+                    "model": self.model.version,
+                    "profile": self.summary(),
+                }
+            )
+        )
+
+    def qualified(self, record: dict[str, Any]) -> None:
+        self.out.append(Qualified(record))
+
+    def summary(self) -> dict[str, Any] | None:
+        """The LeadSummary of the lead's profile, or None when nothing is known."""
+        profile = self.lead.profile
+        return {field: profile.get(field) for field in SUMMARY_FIELDS} if profile else None
+
+    def write_score(self, at: int, qualified_until: int | None) -> None:
+        lead = self.lead
+        band, route = self.model.band(self.fit), self.route(at)
+        lead.written = Written(lead.stage, band, route, self.interest(at), self.fit, at)
+        self.out.append(
+            Scored(
+                lead.lead_id,
+                {
+                    "lead_id": lead.lead_id,
+                    "as_of": at,
+                    "stage": lead.stage,
+                    "interest": self.interest(at),
+                    "fit": self.fit,
+                    "fit_band": band,
+                    "route": route,
+                    "qualified_until": qualified_until,
+                    "sequence": lead.sequence,
+                    "model": self.model.version,
+                },
+            )
+        )
+
+    def forget(self, at: int, cause: str, reason: str | None) -> None:
+        """Emit the end of the lead; the caller drops the state."""
+        lead = self.lead
+        self.change(at, cause, to="visitor", reason=reason)
+        if lead.written is not None:
+            self.out.append(Scored(lead.lead_id, None))
+        self.gone = True
+
+
+#: Stages from which a lead can (still) become an MQL or SQL.
+QUALIFIABLE = ("visitor", "lead", "mql")
