@@ -1,0 +1,1 @@
+"""What runs on one machine without anything installed: an embedded real Kafka broker, and the demo."""
