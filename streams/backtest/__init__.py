@@ -1,0 +1,1 @@
+"""History replayed through the same core that the worker runs."""
