@@ -12,7 +12,10 @@ from streams.local.broker import EmbeddedBroker
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[EmbeddedBroker]:
-    """A running broker for the whole session (one for each pytest-xdist worker). Don't stop it; start your own for that."""
+    """A running broker for the whole session (one for each pytest-xdist worker).
+
+    Don't stop it: a test that needs to starts its own.
+    """
     with EmbeddedBroker(say=logging.getLogger("broker").info) as running:
         yield running
 

@@ -52,7 +52,7 @@ _SERVER = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),  # the default takes a third of our heap
-    # After a kill the controller keeps the dead broker's registration for this long before it takes the new one.
+    # After a kill the controller holds on to the dead broker's registration for this long.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
 }
@@ -69,12 +69,13 @@ class PortTaken(BrokerFailed):
 class EmbeddedBroker:
     """One Kafka broker on 127.0.0.1.
 
-    `data_dir` keeps topics from one start to the next; without it they live in a temporary folder that goes with the
-    broker. `port` 0 takes a free one. `server` overrides entries of Kafka's `server.properties`. `say` gets what a first
-    start tells about its download (default: stderr).
+    `data_dir` keeps topics from one start to the next; without it they live in a temporary folder that goes
+    with the broker. `port` 0 takes a free one. `server` overrides entries of Kafka's `server.properties`. `say`
+    gets what a first start tells about its download (default: stderr).
 
-    `start()` returns when clients are served. The broker ends with `stop()` or the `with` block and, on Linux, with this
-    process however that ends. It can be started again after `stop()` or `kill()`, on the same port and data.
+    `start()` returns when clients are served. The broker ends with `stop()` or the `with` block and, on Linux,
+    with this process however that ends. After `kill()` it can be started again on the same port and data; after
+    `stop()` too, but only a `data_dir` is still there then.
     """
 
     def __init__(
@@ -116,12 +117,16 @@ class EmbeddedBroker:
         return self._folder / "server.log"
 
     def start(self) -> EmbeddedBroker:
-        """Start and wait until clients are served. Raises BrokerFailed, PortTaken, JavaMissing or JarsUnavailable."""
+        """Start and wait until clients are served.
+
+        Raises BrokerFailed, PortTaken, JavaMissing or JarsUnavailable.
+        """
         if self.running:
             raise RuntimeError("the embedded broker runs already")
         if self._port and not _is_free(self._port):
             raise PortTaken(
-                f"Port {self._port} on {HOST} is taken. Stop what listens there, or choose another with --port PORT."
+                f"Port {self._port} on {HOST} is taken. Stop what listens there, "
+                "or choose another port with --port PORT."
             )
         java = str(find_java())
         class_path = os.pathsep.join(map(str, ensure_jars(say=self._say)))
@@ -222,7 +227,8 @@ class EmbeddedBroker:
             except KafkaException:
                 time.sleep(0.05)
         raise BrokerFailed(
-            f"The embedded broker did not serve within {_START_SECONDS:.0f} s. The end of its log:\n{_tail(folder)}"
+            f"The embedded broker did not serve within {_START_SECONDS:.0f} s. "
+            f"The end of its log:\n{_tail(folder)}"
         )
 
 
@@ -259,7 +265,8 @@ def _free_port() -> int:
 def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:
     """Start `command` so that, on Linux, it is killed when this process ends, however it ends.
 
-    The kernel's parent-death signal watches the *thread* that started the child, so that thread has to last as long.
+    The kernel's parent-death signal watches the *thread* that started the child, so that thread has to last as
+    long as the child.
     """
     started: list[subprocess.Popen[bytes] | OSError] = []
     ready = threading.Event()

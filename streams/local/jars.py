@@ -1,8 +1,8 @@
 """The embedded broker's jars: pinned, downloaded once, kept in the user's cache.
 
-The list (`kafka-jars.txt`) is fixed, so nothing is resolved at run time; jgo only fetches. Where from follows the usual
-settings: jgo's own configuration, a mirror in Maven's `settings.xml`, proxies from the environment. Jars that Maven has
-already put into its local repository are taken from there.
+The list (`kafka-jars.txt`) is fixed, so nothing is resolved at run time; jgo only fetches. Where from follows
+the usual settings: jgo's own configuration, a mirror in Maven's `settings.xml`, proxies from the environment.
+Jars that Maven has already put into its local repository are taken from there.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ def pinned_jars() -> list[Jar]:
 def ensure_jars(folder: Path | None = None, say: Callable[[str], None] | None = None) -> list[Path]:
     """The class path of the embedded broker, downloaded first where it is not in `folder` yet.
 
-    `say` gets the announcement, the progress where stderr is no terminal, and the end; by default they go to stderr.
-    Safe when several processes start at once: one downloads, the others wait for it. Raises JarsUnavailable.
+    `say` gets the announcement, the progress where stderr is no terminal, and the end; by default they go to
+    stderr. Safe when several processes start at once: one downloads, the others wait for it. Raises
+    JarsUnavailable.
     """
     folder = folder or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +199,7 @@ def _fetch(jar: Jar, folder: Path, staging: Path, count: Callable[[int], None]) 
 
 
 def _obtain(jar: Jar, room: Path, count: Callable[[int], None]) -> Path:
-    """A file that should be `jar`, in `room`: from Maven's local repository when it is there, else downloaded."""
+    """A file in `room` that should be `jar`: from Maven's local repository if it is there, else downloaded."""
     try:
         from jgo.config import GlobalSettings
         from jgo.maven import MavenContext, PythonResolver
