@@ -70,12 +70,12 @@ class EmbeddedBroker:
     """One Kafka broker on 127.0.0.1.
 
     `data_dir` keeps topics from one start to the next; without it they live in a temporary folder that goes
-    with the broker. `port` 0 takes a free one. `server` overrides entries of Kafka's `server.properties`. `say`
-    gets what a first start tells about its download (default: stderr).
+    with the broker. `port` 0 takes a free one. `server` overrides entries of Kafka's `server.properties`.
+    `say` gets what a first start tells about its download (default: stderr).
 
-    `start()` returns when clients are served. The broker ends with `stop()` or the `with` block and, on Linux,
-    with this process however that ends. After `kill()` it can be started again on the same port and data; after
-    `stop()` too, but only a `data_dir` is still there then.
+    `start()` returns when clients are served. The broker ends with `stop()` or the `with` block and, on
+    Linux, with this process however that ends. After `kill()` it can be started again on the same port and
+    data; after `stop()` too, but only a `data_dir` is still there then.
     """
 
     def __init__(
@@ -265,8 +265,8 @@ def _free_port() -> int:
 def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:
     """Start `command` so that, on Linux, it is killed when this process ends, however it ends.
 
-    The kernel's parent-death signal watches the *thread* that started the child, so that thread has to last as
-    long as the child.
+    The kernel's parent-death signal watches the *thread* that started the child, so that thread has to last
+    as long as the child.
     """
     started: list[subprocess.Popen[bytes] | OSError] = []
     ready = threading.Event()

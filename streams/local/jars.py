@@ -199,7 +199,7 @@ def _fetch(jar: Jar, folder: Path, staging: Path, count: Callable[[int], None]) 
 
 
 def _obtain(jar: Jar, room: Path, count: Callable[[int], None]) -> Path:
-    """A file in `room` that should be `jar`: from Maven's local repository if it is there, else downloaded."""
+    """A file in `room` that should be `jar`: from Maven's local repository if there, else downloaded."""
     try:
         from jgo.config import GlobalSettings
         from jgo.maven import MavenContext, PythonResolver
