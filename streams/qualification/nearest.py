@@ -1,4 +1,4 @@
-"""The second half of a message about a name that doesn't exist: the nearest one that does, and all of them."""
+"""The second half of a message about an unknown name: the nearest one that exists, and all of them."""
 
 from __future__ import annotations
 

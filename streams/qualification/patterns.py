@@ -1,7 +1,7 @@
 """Text patterns: a glob on a whole value, and whole words in it. Both ignore case and runs of white space.
 
-In a glob `*` stands for any run of characters and `|` separates alternatives; everything else is literal. Each
-glob becomes the cheapest test that decides it: equality, a substring, a prefix, a suffix, or one regular
+In a glob `*` stands for any run of characters and `|` separates alternatives; everything else is literal.
+Each glob becomes the cheapest test that decides it: equality, a substring, a prefix, a suffix, or one regular
 expression.
 """
 
@@ -50,13 +50,21 @@ def compile_words(phrases: Sequence[str]) -> TextTest:
     Words are separated by anything that is neither letter nor digit. Raises ValueError for an empty phrase.
     """
     searched = []
+    first_words = []
     for phrase in phrases:
         words = normalised(phrase).split()
         if not words:
             raise ValueError("an empty text")
+        first_words.append(words[0])
         searched.append(r"[\W_]+".join(re.escape(word) for word in words))
     search = re.compile(rf"(?<![^\W_])(?:{'|'.join(searched)})(?![^\W_])").search
-    return lambda text: search(text.casefold()) is not None
+
+    def holds(text: str) -> bool:
+        folded = text.casefold()
+        # Most texts lack the words, which a substring search finds out ten times faster.
+        return _any_within(first_words, folded) and search(folded) is not None
+
+    return holds
 
 
 def _alternatives(patterns: Sequence[str]) -> list[str]:
@@ -67,7 +75,7 @@ def _alternatives(patterns: Sequence[str]) -> list[str]:
 
 
 def _ordered_pieces(first: str, middle: Sequence[str], last: str) -> str:
-    """Atomic groups keep the search linear: the leftmost place of a piece leaves the most room for the next."""
+    """Atomic groups keep the search linear: the leftmost place of a piece leaves most room for the next."""
     found = "".join(f"(?>.*?{re.escape(piece)})" for piece in middle)
     return f"{re.escape(first)}{found}.*{re.escape(last)}"
 
@@ -86,9 +94,9 @@ def _cheapest(
     if within and not (exact or starts or ends or others):
         return _contains(within)
     if starts and not (exact or within or ends or others):
-        return lambda text: normalised(text).startswith(starts)
+        return _starts(starts)
     if ends and not (exact or within or starts or others):
-        return lambda text: normalised(text).endswith(ends)
+        return _ends(ends)
     full = [re.escape(text) for text in exact]
     full += [f".*{re.escape(text)}.*" for text in within]
     full += [f"{re.escape(text)}.*" for text in starts]
@@ -97,13 +105,27 @@ def _cheapest(
     return lambda text: match(normalised(text)) is not None
 
 
+# Where a piece has no white space within, the text's own matters at its ends only: no need to normalise it all.
+
+
+def _starts(pieces: tuple[str, ...]) -> TextTest:
+    if any(" " in piece for piece in pieces):
+        return lambda text: normalised(text).startswith(pieces)
+    return lambda text: text.casefold().lstrip().startswith(pieces)
+
+
+def _ends(pieces: tuple[str, ...]) -> TextTest:
+    if any(" " in piece for piece in pieces):
+        return lambda text: normalised(text).endswith(pieces)
+    return lambda text: text.casefold().rstrip().endswith(pieces)
+
+
 def _contains(needles: list[str]) -> TextTest:
     if any(" " in needle for needle in needles):
         if len(needles) == 1:
             needle = needles[0]
             return lambda text: needle in normalised(text)
         return lambda text: _any_within(needles, normalised(text))
-    # Without white space in the needle, the text's own does not matter.
     if len(needles) == 1:
         needle = needles[0]
         return lambda text: needle in text.casefold()

@@ -1,7 +1,7 @@
 """Tests of one value in a model's condition: what may be written for each type of field, and what it does.
 
-A test is a text pattern, a number, true or false, a symbol of an enum, a list of those (any of), or a mapping of
-named tests (all of): `at_least`, `at_most`, `between` for numbers; `has`, `lacks`, `matches` for texts.
+A test is a text pattern, a number, true or false, a symbol of an enum, a list of those (any of), or a mapping
+of named tests (all of): `at_least`, `at_most`, `between` for numbers; `has`, `lacks`, `matches` for texts.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def compile_test(spec: object, field: Field) -> Compiled:
 
 
 def compile_attribute(spec: object) -> Compiled:
-    """The test of one attribute. Attributes are texts; a numeric test reads them as numbers, and what is no number
-    is unknown to it. Raises Refused.
+    """The test of one attribute, a text. Raises Refused.
+
+    A numeric test reads the text as a number; what is no number is unknown to it.
     """
     if isinstance(spec, Mapping):
         return _named(spec, _ATTRIBUTE_TESTS, "text")
