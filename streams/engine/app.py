@@ -1,0 +1,123 @@
+"""The Faust app around the engine, and how it is run and ended.
+
+Faust owns the app, its agent, group membership and the co-partitioned assignment; the chunks it delivers go straight to
+the engine. No Faust table is used: its recovery would restore one event at a time inside the rebalance, and its changelog
+writes are not part of a transaction. `streams.engine.partition` and `.restore` are what a table would have been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+from faust.transport.drivers import TRANSPORTS
+from mode import ServiceT
+
+from streams.engine.config import EngineConfig
+from streams.engine.engine import Engine
+from streams.engine.preflight import check_topics
+from streams.engine.seam import Logic, Observer
+from streams.engine.security import faust_credentials
+from streams.engine.transport import SCHEME, ChunkSchema
+
+log = logging.getLogger(__name__)
+
+
+class _OnlyConsumer(BootStrategy):
+    """No producer, leader election or reply topic of Faust's: the engine writes by itself."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+    def kafka_consumer(self) -> Iterable[ServiceT]:
+        return [self.app.consumer]
+
+
+class EngineApp(faust.App):
+    """A Faust app whose source topics are handled by `engine`."""
+
+    BootStrategy = _OnlyConsumer
+    engine: Engine
+    config: EngineConfig
+
+
+def create_app(
+    config: EngineConfig,
+    logic: Logic,
+    observer: Observer | None = None,
+    end: Callable[[int], object] = os._exit,
+) -> EngineApp:
+    """An app that is ready for `run`. Needs no broker yet."""
+    # The entry point does this for every installed Faust; a source tree that is not installed has none.
+    TRANSPORTS.aliases.setdefault(SCHEME, "streams.engine.transport:Transport")
+    app = EngineApp(
+        config.app_id,
+        broker=[f"{SCHEME}://{address.strip()}" for address in config.bootstrap.split(",")],
+        broker_credentials=faust_credentials(config.security),
+        broker_session_timeout=config.session_timeout_s,
+        broker_heartbeat_interval=config.heartbeat_s,
+        broker_request_timeout=max(40.0, config.session_timeout_s * 1.5),
+        broker_max_poll_records=2_000,
+        broker_commit_interval=2.0,
+        consumer_group_instance_id=config.instance_id,
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        datadir=os.path.join(tempfile.gettempdir(), f"faust-{os.getpid()}"),
+    )
+    app.engine = Engine(config, logic, observer or Observer(), end)
+    app.config = config
+    topic = app.topic(*config.topics, schema=ChunkSchema(), partitions=config.partitions)
+
+    @app.agent(topic, name="chunks")
+    async def handle(stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            app.engine.accept(message.tp, message.generation_id, message.value)
+
+    return app
+
+
+def run(app: EngineApp) -> None:
+    """Run in the foreground until SIGTERM or SIGINT, then drain: batches in flight end, the rest is left for the next
+    start. Raises EngineError when the cluster does not fit; anything worse ends the process with status 1."""
+    check_topics(app.config)
+    asyncio.run(_serve(app))
+
+
+async def _serve(app: EngineApp) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    crashed = loop.create_task(app.wait_until_stopped())
+    asked = loop.create_task(stop.wait())
+    await asyncio.wait({crashed, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if not stop.is_set():
+        app.engine.fail(app.crash_reason or RuntimeError("Faust stopped by itself"))
+        return
+    log.info("stopping: finishing the batches at hand")
+    try:
+        async with asyncio.timeout(app.config.drain_s):
+            await app.engine.suspend()
+            await app.consumer.commit()
+            await app.stop()
+    except TimeoutError:
+        log.warning(
+            "not drained after %.0f s; the next start goes on from the last commit", app.config.drain_s
+        )
+        app.engine.end(1)
+    for task in (crashed, asked):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,115 @@
+"""Transactions: one confluent-kafka producer per partition, its transactional id named after the partition.
+
+Taking a partition over means `init_transactions` under the same id: Kafka aborts what the former owner had open and
+fences it, so that a zombie can never commit again. What a failure means:
+
+- retriable, a time-out too: the outcome is open, and may be "committed", so commit is called again until it answers;
+- abortable: nothing was written; abort, and write the same effects again (they are data, made from the old state);
+- anything else: fenced, expired or broken. :class:`CommitImpossible`; the process must end without using its state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from streams.engine.envelope import RESERVED_KEY, pack_progress
+from streams.engine.seam import CommitImpossible, Effects
+
+log = logging.getLogger(__name__)
+
+TRANSACTION_TIMEOUT_MS = 15_000
+_CALL_SECONDS = 5.0
+_REDO_LIMIT = 10
+
+
+class TransactionalCommitter:
+    """The real committer of one partition. Calls to librdkafka block, so they run on `executor`."""
+
+    def __init__(
+        self, client: Mapping[str, Any], app_id: str, partition: int, changelog: str, executor: Executor
+    ) -> None:
+        self.transactional_id = f"{app_id}-{partition}"
+        self._changelog = changelog
+        self._executor = executor
+        self._producer = Producer(
+            {
+                "linger.ms": 0,  # a transaction is flushed at once anyway
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": 1_000_000,
+                "partitioner": "murmur2_random",
+                **client,
+                "transactional.id": self.transactional_id,
+                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            },
+            logger=log,
+        )
+
+    async def fence(self) -> None:
+        """Become the partition's only writer. Raises CommitImpossible."""
+        await self._run(lambda: self._insist("init_transactions", self._producer.init_transactions))
+
+    async def commit(self, effects: Effects) -> None:
+        await self._run(lambda: self._transact(effects))
+
+    async def close(self) -> None:
+        """Nothing is in flight between batches; an open transaction would be aborted by the next owner."""
+        await self._run(lambda: self._producer.purge())
+
+    async def _run(self, call: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    def _transact(self, effects: Effects) -> None:
+        for attempt in range(_REDO_LIMIT):
+            try:
+                self._producer.begin_transaction()
+                self._produce(effects)
+                self._insist("commit_transaction", self._producer.commit_transaction)
+                return
+            except KafkaException as error:
+                cause = error.args[0]
+                if not cause.txn_requires_abort():
+                    raise CommitImpossible(f"transaction {self.transactional_id}: {cause}") from error
+                log.warning("transaction %s aborted, doing it again: %s", self.transactional_id, cause)
+            self._insist("abort_transaction", self._producer.abort_transaction)
+            time.sleep(min(0.1 * 2**attempt, 5.0))
+        raise CommitImpossible(
+            f"transaction {self.transactional_id} was aborted {_REDO_LIMIT} times in a row"
+        )
+
+    def _produce(self, effects: Effects) -> None:
+        partition, changelog = effects.partition, self._changelog
+        for output in effects.outputs:
+            where = -1 if output.partition is None else output.partition
+            self._send(output.topic, output.value, output.key, where, headers=list(output.headers))
+        for key, value in effects.changed.items():
+            self._send(changelog, value, key, partition)
+        self._send(changelog, pack_progress(effects.progress), RESERVED_KEY, partition)
+
+    def _send(self, *args: Any, **kwargs: Any) -> None:
+        while True:
+            try:
+                return self._producer.produce(*args, **kwargs)
+            except BufferError:
+                self._producer.poll(0.05)
+
+    def _insist(self, name: str, call: Callable[[float], object]) -> None:
+        """Call until there is an answer. A fatal answer is CommitImpossible, an abortable one is raised as it is."""
+        while True:
+            try:
+                call(_CALL_SECONDS)
+                return
+            except KafkaException as error:
+                cause = error.args[0]
+                if cause.txn_requires_abort():
+                    raise
+                if not cause.retriable():
+                    raise CommitImpossible(f"{name} of {self.transactional_id}: {cause}") from error
+                log.warning("%s of %s has no answer yet: %s", name, self.transactional_id, cause)
+                time.sleep(0.2)

@@ -1,0 +1,35 @@
+"""What an engine needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.engine.clock import ClockKind
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """`topics`: source topics, in the order that breaks ties of event time. All of them and the changelog have
+    `partitions` partitions. `grace_ms`: see `streams.engine.clock`. `instance_id`: static group membership, unique per
+    process; a restart within `session_timeout_s` then passes without a rebalance.
+    `security`: librdkafka's names for encryption and login, used for every client."""
+
+    app_id: str
+    bootstrap: str
+    topics: tuple[str, ...]
+    changelog_topic: str
+    partitions: int
+    grace_ms: int
+    clock: ClockKind = "wall"
+    instance_id: str | None = None
+    session_timeout_s: float = 10.0
+    heartbeat_s: float = 2.0
+    drain_s: float = 10.0
+    security: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """Configuration that all librdkafka clients share."""
+        return {"bootstrap.servers": self.bootstrap, **self.security}

@@ -1,0 +1,207 @@
+"""All partitions of one process: taken over, restored, run, given back.
+
+A partition that is new here is fenced (its former owner can't commit any more), restored from the changelog, checked
+against the source topics, and started where its applied offsets end; all of them at once, and outside of the group's
+rebalance call, so that heartbeats go on and each partition works as soon as it is ready. A partition is kept as it is
+only over consecutive generations: a process that was frozen takes back what somebody else may have had meanwhile.
+
+Anything that is wrong ends the process at once, without committing: its supervisor starts it again, from the changelog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn
+
+from faust.types import TP
+
+from streams.engine.clock import Clock
+from streams.engine.commit import TransactionalCommitter
+from streams.engine.config import EngineConfig
+from streams.engine.merge import SourceBuffer
+from streams.engine.partition import PartitionState
+from streams.engine.restore import RestoreInterrupted, restore
+from streams.engine.runner import PartitionRunner
+from streams.engine.seam import CommitImpossible, EngineError, Logic, Observer
+from streams.engine.transport import ChunkConsumerThread, Position
+
+log = logging.getLogger(__name__)
+
+_RESTORES_AT_ONCE = 4
+
+
+class Engine:
+    """`end` ends the process; tests put something else there."""
+
+    def __init__(
+        self, config: EngineConfig, logic: Logic, observer: Observer, end: Callable[[int], object] = os._exit
+    ) -> None:
+        self.topics = frozenset(config.topics)
+        self._config = config
+        self._logic = logic
+        self._observer = observer
+        self.end = end
+        self._runners: dict[int, PartitionRunner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._generation = -1
+        self._interrupt = threading.Event()
+        self._thread: ChunkConsumerThread | None = None
+        self._running: set[int] = set()
+        self._commits = ThreadPoolExecutor(config.partitions, thread_name_prefix="commit")
+        self._restores = ThreadPoolExecutor(_RESTORES_AT_ONCE, thread_name_prefix="restore")
+
+    # What the transport asks and tells. All of it runs on the event loop.
+
+    def wants(self, tp: TP) -> bool:
+        """Whether more records of this partition can be taken now."""
+        if tp.topic not in self.topics:
+            return True
+        return tp.partition in self._running and self._runners[tp.partition].wants(tp.topic)
+
+    def accept(self, tp: TP, generation: int, chunk: Sequence[Any]) -> None:
+        """Take a chunk from the agent."""
+        if generation == self._generation and tp.partition in self._running:
+            self._runners[tp.partition].accept(tp.topic, chunk)
+
+    async def suspend(self) -> None:
+        """Stop all work: batches in flight end, restores are given up, nothing is fetched. Partitions stay in memory
+        until the next assignment says which are kept."""
+        self._interrupt.set()
+        for number in self._running:
+            self._runners[number].stop()
+        self._running.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def assign(self, assigned: Iterable[TP], generation: int, thread: ChunkConsumerThread) -> None:
+        """Begin to open the partitions of a new generation, after `suspend`."""
+        numbers = sorted({tp.partition for tp in assigned if tp.topic in self.topics})
+        consecutive = generation == self._generation + 1
+        for number in [n for n in self._runners if not consecutive or n not in numbers]:
+            self._spawn(self._runners.pop(number).committer.close())
+        self._generation = generation
+        self._thread = thread
+        self._interrupt = threading.Event()
+        self._observer.rebalanced(numbers)
+        self._spawn(self._open_all(numbers, self._interrupt))
+
+    def committable(self, positions: Mapping[TP, Position]) -> dict[TP, int]:
+        """Group offsets that are safe: everything before them is applied, durably."""
+        offsets: dict[TP, int] = {}
+        for number in self._runners:
+            for topic, applied in self._runners[number].state.applied.items():
+                tp = TP(topic, number)
+                after = applied + 1
+                where = positions.get(tp)
+                # When nothing is in flight the position also covers the transaction markers behind the last record,
+                # so that lag reads 0.
+                if where is not None and where.position is not None and where.handed_out in (None, after):
+                    after = max(after, where.position)
+                offsets[tp] = after
+        return offsets
+
+    def fail(self, error: BaseException) -> None:
+        """End the process without committing. One clear line; a traceback only for what is a defect."""
+        if isinstance(error, EngineError):
+            log.critical("%s", error)
+        elif isinstance(error, CommitImpossible):
+            log.critical("Ending without committing, to start again from the changelog: %s", error)
+        else:
+            log.critical("Ending because of a defect, without committing: %r", error, exc_info=error)
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        self.end(1)
+
+    # Opening and running partitions.
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(coroutine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, coroutine: Any) -> None:
+        try:
+            await coroutine
+        except RestoreInterrupted:
+            pass
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+    async def _open_all(self, numbers: Sequence[int], interrupt: threading.Event) -> None:
+        began = time.monotonic()
+        await asyncio.gather(*(self._guarded(self._open(number, interrupt)) for number in numbers))
+        if not interrupt.is_set():
+            log.info("partitions %s restored in %.1f s", numbers, time.monotonic() - began)
+            self._observer.ready(numbers)
+
+    async def _open(self, number: int, interrupt: threading.Event) -> None:
+        runner = self._runners.get(number)
+        if runner is None:
+            runner = await self._take_over(number, interrupt)
+        starts = await self._starts(runner.state)
+        if interrupt.is_set():
+            raise RestoreInterrupted
+        self._runners[number] = runner
+        runner.prepare()
+        assert self._thread is not None
+        await self._thread.start_at(starts)
+        if interrupt.is_set():
+            raise RestoreInterrupted
+        self._running.add(number)
+        self._spawn(runner.run(lambda source: self._caught_up(number, source)))
+
+    async def _take_over(self, number: int, interrupt: threading.Event) -> PartitionRunner:
+        config = self._config
+        committer = TransactionalCommitter(
+            config.client, config.app_id, number, config.changelog_topic, self._commits
+        )
+        # Never given up half-way: a fence that lands late would throw out the partition's next owner.
+        await committer.fence()
+        state = await asyncio.get_running_loop().run_in_executor(
+            self._restores,
+            lambda: restore(
+                config.client, config.changelog_topic, number, config.partitions, self._observer, interrupt
+            ),
+        )
+        clock = Clock(config.clock, config.grace_ms)
+        return PartitionRunner(state, config.topics, self._logic, committer, clock, self._observer)
+
+    async def _starts(self, state: PartitionState) -> dict[TP, int]:
+        assert self._thread is not None
+        tps = [TP(topic, state.number) for topic in self._config.topics]
+        starts: dict[TP, int] = {}
+        for tp, (first, end) in (await self._thread.log_ends(tps)).items():
+            after = state.applied.get(tp.topic, -1) + 1
+            if after > end:
+                _refuse_recreated(tp, after, end, self._config)
+            if 0 < after < first:
+                log.warning(
+                    "%s, partition %d: records %d to %d were deleted before they were read",
+                    tp.topic, tp.partition, after, first - 1,
+                )  # fmt: skip
+            starts[tp] = max(after, first)
+        return starts
+
+    def _caught_up(self, number: int, source: SourceBuffer) -> bool:
+        assert self._thread is not None
+        where = self._thread.positions.get(TP(source.topic, number))
+        if where is None or where.position is None or where.stable is None:
+            return False
+        if where.handed_out is not None and where.handed_out > source.next_offset:
+            return False  # records are on their way from the fetcher to the buffer
+        return where.position >= where.stable
+
+
+def _refuse_recreated(tp: TP, after: int, end: int, config: EngineConfig) -> NoReturn:
+    raise EngineError(
+        f"Topic {tp.topic}, partition {tp.partition}, ends at offset {end}, but offset {after - 1} was applied already: the "
+        f"topic was deleted and made anew, or lost data. To start over with the topics as they are, delete "
+        f"{config.changelog_topic} as well; to go on from here, use another application id."
+    )

@@ -1,0 +1,61 @@
+"""The changelog's own format: the envelope around a key's state, and the reserved record of a partition.
+
+An envelope is `version (1 byte) | due time (int64 big-endian, ms; 0 for none) | the application's packed state`. Due
+times stand outside the packed state so that a restore rebuilds the timers without unpacking anything.
+
+The reserved record's value is `version (1 byte) | MessagePack of Progress`. Its key can be nobody's: it is not UTF-8.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from streams.engine.seam import EngineError, Progress
+
+RESERVED_KEY = b"\xff\x00partition"
+VERSION = 1
+_HEAD = struct.Struct(">Bq")
+PAYLOAD = _HEAD.size
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Progress).decode
+
+
+class CorruptChangelog(EngineError):
+    """The changelog holds something that this release did not write."""
+
+
+def wrap(payload: bytes, due: int | None) -> bytes:
+    """Put a key's packed state into its envelope."""
+    return _HEAD.pack(VERSION, due or 0) + payload
+
+
+def due_of(envelope: bytes) -> int | None:
+    """The due time in ms. Raises ValueError for bytes that are no envelope of a version known here."""
+    if len(envelope) < PAYLOAD or envelope[0] != VERSION:
+        raise ValueError(_what_is_wrong(envelope))
+    return _HEAD.unpack_from(envelope)[1] or None
+
+
+def pack_progress(progress: Progress) -> bytes:
+    return bytes([VERSION]) + _encode(progress)
+
+
+def unpack_progress(value: bytes) -> Progress:
+    """The inverse. Raises ValueError for bytes that `pack_progress` of a version known here did not write."""
+    if not value or value[0] != VERSION:
+        raise ValueError(_what_is_wrong(value))
+    try:
+        return _decode(value[1:])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not a progress record: {error}") from error
+
+
+def _what_is_wrong(value: bytes) -> str:
+    if not value:
+        return "it is empty"
+    if value[0] != VERSION:
+        return f"its format version is {value[0]}, known here is {VERSION}"
+    return f"it is {len(value)} bytes short of an envelope"

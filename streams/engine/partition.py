@@ -1,0 +1,161 @@
+"""One partition's state in memory, and the batch that changes it.
+
+State is packed bytes per key, exactly the changelog's values. A batch works on top of it; nothing of a batch can be seen
+here before its transaction is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from streams.engine.clock import Clock
+from streams.engine.envelope import PAYLOAD, due_of, wrap
+from streams.engine.merge import Decoded
+from streams.engine.seam import Effects, Logic, Output, Progress
+
+_DELETED = object()
+
+
+class PartitionState:
+    """Keys, due times and progress of one partition number."""
+
+    __slots__ = ("number", "partitions", "values", "applied", "stream_time", "live", "_due", "_taken")
+
+    def __init__(self, number: int, partitions: int) -> None:
+        self.number = number
+        self.partitions = partitions
+        self.values: dict[bytes, bytes] = {}
+        self.applied: dict[str, int] = {}
+        self.stream_time: int | None = None
+        self.live = False
+        self._due: list[tuple[int, bytes]] = []
+        self._taken: set[bytes] = set()
+
+    def progress(self) -> Progress:
+        return Progress(dict(self.applied), self.stream_time, self.live, self.partitions)
+
+    def adopt(self, progress: Progress) -> None:
+        self.applied = dict(progress.applied)
+        self.stream_time = progress.stream_time
+        self.live = progress.live
+
+    def rebuild_timers(self) -> None:
+        """Find all due times again, from the envelopes alone."""
+        due = ((due_of(value), key) for key, value in self.values.items())
+        self._due = [(at, key) for at, key in due if at is not None]
+        heapify(self._due)
+
+    def apply(self, effects: Effects) -> None:
+        """Make a committed batch the present."""
+        for key, value in effects.changed.items():
+            if value is None:
+                self.values.pop(key, None)
+                continue
+            before = self.values.get(key)
+            self.values[key] = value
+            due = due_of(value)
+            # A later due time needs no entry of its own: the earlier one finds it when it comes up.
+            if due is not None:
+                known = due_of(before) if before is not None else None
+                if known is None or due < known or key in self._taken:
+                    heappush(self._due, (due, key))
+        self._taken.clear()
+        self.adopt(effects.progress)
+        if len(self._due) > 2 * len(self.values) + 1000:
+            self.rebuild_timers()
+
+    def has_due(self, at: int) -> bool:
+        return bool(self._due) and self._due[0][0] <= at
+
+    def take_due(self, at: int, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` (due time, key) pairs due at or before `at`, in due order. The batch that does them
+        must be applied next."""
+        taken: list[tuple[int, bytes]] = []
+        while self._due and self._due[0][0] <= at and len(taken) < limit:
+            entry_due, key = heappop(self._due)
+            value = self.values.get(key)
+            due = due_of(value) if value is not None else None
+            if due is None or key in self._taken:
+                continue
+            if due > entry_due:
+                heappush(self._due, (due, key))
+                continue
+            self._taken.add(key)
+            taken.append((due, key))
+        return taken
+
+
+class StateBatch:
+    """The changes of one batch on top of a partition's state (the `Batch` of the seam)."""
+
+    __slots__ = ("_state", "_logic", "_objects", "_dirty", "outputs", "stream_time", "live", "partition")
+
+    def __init__(self, state: PartitionState, logic: Logic) -> None:
+        self._state = state
+        self._logic = logic
+        self._objects: dict[bytes, Any] = {}
+        self._dirty: dict[bytes, int | None] = {}
+        self.outputs: list[Output] = []
+        self.stream_time = state.stream_time
+        self.live = state.live
+        self.partition = state.number
+
+    def get(self, key: bytes) -> Any | None:
+        found = self._objects.get(key)
+        if found is not None:
+            return None if found is _DELETED else found
+        value = self._state.values.get(key)
+        if value is None:
+            return None
+        found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
+        return found
+
+    def put(self, key: bytes, state: Any, due: int | None) -> None:
+        self._objects[key] = state
+        self._dirty[key] = due
+
+    def delete(self, key: bytes) -> None:
+        self._objects[key] = _DELETED
+        self._dirty[key] = None
+
+    def emit(self, output: Output) -> None:
+        self.outputs.append(output)
+
+    def run_due(self, due: list[tuple[int, bytes]], at: int) -> None:
+        """Let the logic do what is due. A key that stays due would come up for ever: that is a defect of the logic."""
+        for _, key in due:
+            self._logic.due(key, at, self)
+            left = self._dirty.get(key, 0)
+            if left is not None and left <= at:
+                raise AssertionError(
+                    f"after due() at {at} the key {key!r} is still due at {left or 'the same time'}"
+                )
+
+    def run(self, items: list[Decoded], clock: Clock) -> None:
+        """Handle items in order; stream time moves after each."""
+        handle = self._logic.handle
+        for record, item in items:
+            handle(record, item, self)
+            time = item.time
+            if time is not None and (self.stream_time is None or time > self.stream_time):
+                self.stream_time = time
+                self.live = clock.is_live(time, record.timestamp)
+
+    def effects(self, items: list[Decoded]) -> Effects:
+        """Pack what changed, each key once."""
+        applied = dict(self._state.applied)
+        for record, _ in items:
+            applied[record.topic] = record.offset
+        progress = Progress(applied, self.stream_time, self.live, self._state.partitions)
+        return Effects(self._state.number, self.outputs, dict(self._changed()), progress)
+
+    def _changed(self) -> Iterator[tuple[bytes, bytes | None]]:
+        pack = self._logic.pack
+        for key, due in self._dirty.items():
+            state = self._objects[key]
+            if state is not _DELETED:
+                yield key, wrap(pack(state), due)
+            elif key in self._state.values:
+                yield key, None

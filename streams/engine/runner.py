@@ -1,0 +1,123 @@
+"""One partition at work: merge, handle, commit, and only then make it the present.
+
+A runner is the only one that touches its partition's state. It ends between two batches, never inside one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from streams.engine.clock import Clock
+from streams.engine.merge import Decoded, SourceBuffer, take
+from streams.engine.partition import PartitionState, StateBatch
+from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
+
+BATCH_RECORDS = 2_000
+BATCH_DUE = 500
+#: A source is not fetched while this many of its records wait.
+BUFFER_RECORDS = 4_000
+_BLOCKED_SECONDS = 0.02
+_IDLE_SECONDS = 0.25
+_AWAY_SECONDS = 1.0
+
+CaughtUp = Callable[[SourceBuffer], bool]
+
+
+def wall_clock() -> int:
+    """Now, in ms."""
+    return time.time_ns() // 1_000_000
+
+
+class PartitionRunner:
+    """`sources` maps topics to buffers, in the order that breaks ties. `caught_up` says whether a source has nothing
+    more at its broker. `wall` is the wall clock in ms."""
+
+    def __init__(
+        self,
+        state: PartitionState,
+        topics: Sequence[str],
+        logic: Logic,
+        committer: Committer,
+        clock: Clock,
+        observer: Observer,
+        wall: Callable[[], int] = wall_clock,
+    ) -> None:
+        self.state = state
+        self.committer = committer
+        self.sources: Mapping[str, SourceBuffer] = {}
+        self.progressed_at = time.monotonic()
+        self._topics = topics
+        self._logic = logic
+        self._clock = clock
+        self._observer = observer
+        self._wall = wall
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def prepare(self) -> None:
+        """Empty buffers that begin where the state ends."""
+        applied = self.state.applied
+        self.sources = {topic: SourceBuffer(topic, applied.get(topic, -1)) for topic in self._topics}
+        self._stopping = False
+
+    def wants(self, topic: str) -> bool:
+        source = self.sources.get(topic)
+        return source is not None and not self._stopping and source.records < BUFFER_RECORDS
+
+    def accept(self, topic: str, chunk: Sequence[Record]) -> None:
+        self.sources[topic].accept(chunk)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the batch at hand; what is buffered is dropped and read again by the next owner."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self, caught_up: CaughtUp) -> None:
+        """Work until `stop`. Raises what the logic or the committer raises: the process can't go on then."""
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                worked = await self.step(caught_up)
+            except Unavailable as error:
+                self._observer.waiting(str(error))
+                self.progressed_at = time.monotonic()
+                await self._sleep(_AWAY_SECONDS)
+                continue
+            if not worked:
+                blocked = any(source.records for source in self.sources.values())
+                await self._sleep(_BLOCKED_SECONDS if blocked else _IDLE_SECONDS)
+
+    async def step(self, caught_up: CaughtUp) -> bool:
+        """One batch: what is due by the clock, then the next records. False when there was nothing to do."""
+        sources = list(self.sources.values())
+        items = take(sources, self._logic.decode, caught_up, BATCH_RECORDS)
+        at, due = self._due(sources, items, caught_up)
+        if not items and not due:
+            return False
+        batch = StateBatch(self.state, self._logic)
+        batch.run_due(due, at)
+        batch.run(items, self._clock)
+        effects = batch.effects(items)
+        began = time.monotonic()
+        await self.committer.commit(effects)
+        self.progressed_at = time.monotonic()
+        self.state.apply(effects)
+        self._observer.committed(self.state.number, len(items), len(due), self.progressed_at - began)
+        return True
+
+    def _due(
+        self, sources: Sequence[SourceBuffer], items: Sequence[Decoded], caught_up: CaughtUp
+    ) -> tuple[int, list[tuple[int, bytes]]]:
+        state = self.state
+        quiet = not items and all(not source.records and caught_up(source) for source in sources)
+        at = self._clock.read(state.stream_time, state.live, quiet, self._wall())
+        return (0, []) if at is None else (at, state.take_due(at, BATCH_DUE))
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            pass

@@ -1,0 +1,179 @@
+"""The seam between the engine and the application that runs on it.
+
+The engine moves records, keeps bytes per key and commits; the application says what a record means. It gives the engine
+a :class:`Logic`; the engine gives it a :class:`Batch` to read and change state through. Everything the application
+causes in the world leaves through :class:`Effects`, the one value that a :class:`Committer` is handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from streams.errors import LeadstreamError
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class EngineError(LeadstreamError):
+    """The surroundings do not fit: topics, offsets or the changelog. Says what to do."""
+
+
+class Unavailable(LeadstreamError):
+    """`Logic.decode` raises this while something it needs is away: the engine waits and decodes the record again."""
+
+
+class Record(Protocol):
+    """One Kafka record as it was read. aiokafka's own record type satisfies this, so the hot path copies nothing."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Arrival: the record's timestamp in ms."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+class PlainRecord(NamedTuple):
+    """A record made by hand: for tests, and for logic that is run without a broker."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Item(Protocol):
+    """A decoded record, whatever the application makes of it."""
+
+    @property
+    def time(self) -> int | None:
+        """Event time in ms; None for a record without one (a bad one): it waits for nobody and moves no clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to be written. Without a partition it goes where the key's murmur2 hash says, as the Java client does."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a partition is; stored with its state in the same transaction, under the reserved key.
+
+    `applied` is the last applied offset of each source topic. `live` says whether the record that set the stream time
+    arrived within grace of when it occurred. `partitions` is the number of partitions that keys were spread over.
+    """
+
+    applied: dict[str, int]
+    stream_time: int | None
+    live: bool
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """All that one batch does to the world: written entirely or not at all.
+
+    `changed` maps keys to their packed state (with envelope), None where the key was deleted.
+    """
+
+    partition: int
+    outputs: list[Output]
+    changed: dict[bytes, bytes | None]
+    progress: Progress
+
+
+class Committer(Protocol):
+    """Writes effects of one partition, in one transaction each."""
+
+    async def commit(self, effects: Effects) -> None:
+        """Return when the effects are durable. Raises CommitImpossible when they never can be: the process must end."""
+
+    async def close(self) -> None: ...
+
+
+class CommitImpossible(Exception):
+    """Another process owns the partition, or the producer is broken for good. What is in memory must not be used."""
+
+
+class Batch(Protocol):
+    """What the logic sees while it handles records: one partition's state, with this batch's changes on top.
+
+    Objects are the logic's own; the engine packs a key once at the end of the batch, however often it was put.
+    """
+
+    @property
+    def partition(self) -> int: ...
+
+    @property
+    def stream_time(self) -> int | None:
+        """Largest event time applied before the current item, in ms; None at the very beginning."""
+
+    def get(self, key: bytes) -> Any | None:
+        """The key's state: what this batch put last, else freshly unpacked, else None."""
+
+    def put(self, key: bytes, state: Any, due: int | None) -> None:
+        """Replace the key's state. `due` is when `Logic.due` wants to see the key, in ms."""
+
+    def delete(self, key: bytes) -> None: ...
+
+    def emit(self, output: Output) -> None: ...
+
+
+class Logic(Protocol):
+    """The application. Everything but `decode` must be a function of its arguments alone."""
+
+    def decode(self, record: Record) -> Item:
+        """Never raises for bad data: a bad record is an item too. Raises Unavailable to be called again later."""
+
+    def handle(self, record: Record, item: Item, batch: Batch) -> None:
+        """Apply one item. Whatever was due for its key before the item comes first; that is the logic's own work."""
+
+    def due(self, key: bytes, at: int, batch: Batch) -> None:
+        """Something of this key is due at or before `at` (ms): do it, and put the key with a later due time or none."""
+
+    def pack(self, state: Any) -> bytes: ...
+
+    def unpack(self, payload: bytes) -> Any:
+        """The inverse of `pack`. Raises for bytes that it did not write."""
+
+
+class Observer:
+    """What happens inside, for metrics and health. Does nothing; override what is of interest. Must not block."""
+
+    def ready(self, partitions: Sequence[int]) -> None:
+        """All assigned partitions are restored and run."""
+
+    def rebalanced(self, partitions: Sequence[int]) -> None:
+        """The group assigned these partitions; those that are new here are about to be restored."""
+
+    def restoring(self, partition: int, done: int, end: int) -> None:
+        """`done` of `end` changelog offsets are read."""
+
+    def restored(self, partition: int, keys: int, seconds: float) -> None: ...
+
+    def committed(self, partition: int, records: int, due: int, seconds: float) -> None:
+        """A batch of so many records and due keys is durable; `seconds` is what the transaction took."""
+
+    def waiting(self, reason: str) -> None:
+        """Progress waits for something outside (a registry, an open transaction elsewhere)."""

@@ -1,0 +1,225 @@
+"""Faust's transport with chunks: one event per batch of records of one partition, read committed.
+
+Registered under the URL scheme `chunks` (entry point group `faust.transports`). What Faust's consumer does per record,
+a task, a future and a conductor's turn, is done here per chunk of up to two thousand. Topics that the engine does not
+know keep Faust's ordinary way, one event a record.
+
+Offsets: the engine starts every partition where its changelog says and commits to the group only what is applied; the
+group's offsets are for people and tools that look at lag. So none of Faust's per-record acknowledgement is used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import aiokafka
+from aiokafka.errors import KafkaError
+from faust.serializers.schemas import Schema
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+from faust.types.transports import ConsumerT
+
+from streams.engine.faust_internals import positions
+
+if TYPE_CHECKING:
+    from streams.engine.app import EngineApp
+
+log = logging.getLogger(__name__)
+
+SCHEME = "chunks"
+#: A fetch in flight delays the next one for a partition that was just drained, so idle fetches are kept short.
+_FETCH_WAIT_MS = 100
+_POLL_SECONDS = 0.1
+
+
+class Position(NamedTuple):
+    """Where the fetcher is with a partition: one past the last record handed out (None: none yet), the position
+    (which moves over markers too), and the last stable offset."""
+
+    handed_out: int | None
+    position: int | None
+    stable: int | None
+
+
+class ChunkSchema(Schema):
+    """Hands chunks through undecoded, so that one bad record never spoils a chunk."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        create_event = app.create_event
+
+        async def decode(message: Message, *, propagate: bool = False) -> Any:
+            return create_event(message.key, message.value, message.headers, message)
+
+        return decode
+
+
+class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
+    """aiokafka in its own thread. `positions` is replaced as a whole after each fetch: other threads may read it."""
+
+    app: EngineApp
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.positions: Mapping[TP, Position] = {}
+        self._handed_out: dict[TP, int] = {}
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        # Faust's own assignor keeps the same partition number of all topics on one worker, table or no table.
+        self._assignor = self.app.assignor
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+    async def _fetch_records(self, consumer: Any, active_partitions: Any, **kwargs: Any) -> Any:
+        records = await super()._fetch_records(consumer, active_partitions, **kwargs)
+        for tp, chunk in records.items():
+            self._handed_out[tp] = chunk[-1].offset + 1
+        handed_out = self._handed_out.get
+        self.positions = {
+            tp: Position(handed_out(tp), position, stable) for tp, position, stable in positions(consumer)
+        }
+        return records
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        try:
+            await consumer.commit(
+                {aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
+            )
+        except KafkaError as error:
+            # Group offsets are a hint, the changelog is the truth: nothing is lost, and the next commit tells more.
+            log.info("group offsets not committed: %s", error)
+            return False
+        return True
+
+    async def start_at(self, offsets: Mapping[TP, int]) -> None:
+        """Continue these partitions at these offsets."""
+        await self.call_thread(self._start_at, offsets)
+
+    async def _start_at(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            consumer.seek(aiokafka.TopicPartition(*tp), offset)
+            self._handed_out.pop(tp, None)
+        self.positions = {}
+
+    async def log_ends(self, tps: Iterable[TP]) -> Mapping[TP, tuple[int, int]]:
+        """(first offset, one past the last) of each partition, asked of the broker."""
+        ends: Mapping[TP, tuple[int, int]] = await self.call_thread(self._log_ends, list(tps))
+        return ends
+
+    async def _log_ends(self, tps: list[TP]) -> Mapping[TP, tuple[int, int]]:
+        consumer = self._ensure_consumer()
+        wanted = [aiokafka.TopicPartition(*tp) for tp in tps]
+        first = await consumer.beginning_offsets(wanted)
+        last = await consumer.end_offsets(wanted)
+        return {TP(*tp): (first[tp], last[tp]) for tp in wanted}
+
+
+class ChunkConsumer(driver.Consumer):
+    """Faust's consumer, with chunks for the engine's topics."""
+
+    app: EngineApp
+    _thread: ChunkConsumerThread
+
+    def _new_consumer_thread(self) -> ChunkConsumerThread:
+        return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def thread(self) -> ChunkConsumerThread:
+        return self._thread
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        wants = self.app.engine.wants
+        wanted = {tp for tp in active_partitions or () if wants(tp)}
+        if not wanted:
+            await self.sleep(0.01)
+            return {}
+        return await self._thread.getmany(wanted, min(timeout, _POLL_SECONDS))
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """One message per chunk. The generation is taken before the fetch: what was fetched across a rebalance must
+        not pass for the new generation's."""
+        generation = self.app.consumer_generation_id
+        records, _ = await self._wait_next_records(timeout)
+        for key, chunk in (records or {}).items():
+            if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
+                return  # the next assignment seeks, so nothing is lost
+            tp = TP(*key)
+            if tp.topic in self.app.engine.topics:
+                yield tp, _chunk_message(tp, chunk, generation)
+            else:
+                for record in chunk:
+                    yield tp, self._to_message(tp, record)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic not in self.app.engine.topics:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        others = [tp for tp in tps if tp.topic not in self.app.engine.topics]
+        wanted: dict[TP, int] = super()._filter_committable_offsets(others)
+        for tp, offset in self.app.engine.committable(self._thread.positions).items():
+            if self._should_commit(tp, offset):
+                wanted[tp] = offset
+        return wanted
+
+    async def perform_seek(self) -> None:
+        """The engine starts its partitions by itself."""
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """The engine watches its own progress; Faust's check does not know chunks and would cry wolf."""
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await self.app.engine.suspend()
+        await self.commit()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        await super().on_partitions_assigned(assigned, generation_id)
+        self.app.engine.assign(assigned, generation_id, self._thread)
+
+
+def _chunk_message(tp: TP, chunk: list[Any], generation: int) -> ConsumerMessage:
+    last = chunk[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        last.timestamp / 1000.0,
+        last.timestamp_type,
+        None,
+        None,
+        chunk,
+        None,
+        tp=tp,
+        generation_id=generation,
+    )
+
+
+class Transport(driver.Transport):
+    """`chunks://host:port`."""
+
+    Consumer: type[ConsumerT] = ChunkConsumer
