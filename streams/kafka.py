@@ -159,7 +159,7 @@ def ensure_topics(bootstrap: str, partitions: int | None = None, app_id: str = D
     """Create the topics that are missing and put the settings of the others right.
 
     Without `partitions`, new topics get as many as the existing ones have, or 12. A topic with another number
-    of partitions is left alone and reported as drift: adding partitions would move leads away from their state.
+    of partitions is left alone and reported as drift: more partitions would part leads from their state.
     Raises BrokerUnreachable and TopicsFailed.
     """
     wanted = [*TOPICS.values(), changelog_topic(app_id)]

@@ -136,7 +136,7 @@ class EmbeddedBroker:
         try:
             self._launch(java, class_path, self._folder)
         except BaseException:
-            self.kill()
+            self.stop()
             raise
         return self
 
@@ -158,6 +158,10 @@ class EmbeddedBroker:
         if self._process is None:
             raise RuntimeError("the embedded broker was not started yet")
         return self._process.wait()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of what the broker said, to explain a failure."""
+        return _tail(self._folder, lines) if self._folder else ""
 
     def __enter__(self) -> EmbeddedBroker:
         return self if self.running else self.start()
@@ -220,7 +224,7 @@ class EmbeddedBroker:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise BrokerFailed(f"The embedded broker ended as it started:\n{_tail(folder)}")
+                raise BrokerFailed(f"The embedded broker ended as it started:\n{_tail(folder, 15)}")
             try:
                 if client.list_topics(timeout=0.3).brokers:
                     return
@@ -228,7 +232,7 @@ class EmbeddedBroker:
                 time.sleep(0.05)
         raise BrokerFailed(
             f"The embedded broker did not serve within {_START_SECONDS:.0f} s. "
-            f"The end of its log:\n{_tail(folder)}"
+            f"The end of its log:\n{_tail(folder, 15)}"
         )
 
 
@@ -312,7 +316,7 @@ def _die_with_parent() -> Callable[[], None] | None:
     return in_child
 
 
-def _tail(folder: Path, lines: int = 15) -> str:
+def _tail(folder: Path, lines: int) -> str:
     text: list[str] = []
     for name in ("output.log", "server.log"):
         path = folder / name
