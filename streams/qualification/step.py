@@ -85,6 +85,9 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
     if is_duplicate(lead, event.event_id):
         turn.ignore("duplicate")
         return False
+    if event.kind == "identity_link":
+        turn.ignore("identity_link")  # merging leads is not part of the core yet
+        return False
     lead.as_of = at
     if event.kind == "erasure":
         turn.forget(at, "ERASED", None)

@@ -1,0 +1,149 @@
+"""One record's way through the worker: decode, validate, judge, encode.
+
+`LeadLogic` is what the engine runs. It holds no state of its own: a lead's state comes from the batch and goes back to it,
+and everything that leaves is emitted to the batch, which is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streams.engine.seam import Batch, Output, Record, Unavailable
+from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition, event_of
+from streams.qualification.lead import Lead, pack, unpack
+from streams.qualification.model import Model
+from streams.qualification.step import advance_owned, due_at, judged_at, step_owned
+from streams.qualification.turn import output_id
+from streams.topics import TOPICS
+from streams.wire.bad import BadRecord
+from streams.wire.cloudevents import Kind, headers_of
+from streams.wire.codec import Codec
+from streams.wire.deadletters import dead_letter
+from streams.wire.registry import RegistryUnavailable
+from streams.wire.validation import invalid, too_large
+
+CONSUMER = "worker"
+DEAD_LETTERS, LIFECYCLE_EVENTS, LEAD_SCORES = "dead-letters", "lifecycle-events", "lead-scores"
+QUALIFICATION_TOPICS = {"MQL": "mql-events", "SQL": "sql-events"}
+#: What CloudEvents calls the events of each topic.
+_KINDS: dict[str, Kind] = {
+    "mql-events": "mql",
+    "sql-events": "sql",
+    LIFECYCLE_EVENTS: "lifecycle",
+    LEAD_SCORES: "score",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A record as an event, or why it is none. `time` is the event's, None for a bad record."""
+
+    time: int | None
+    event: Event | None
+    bad: BadRecord | None
+
+
+class Counter(Protocol):
+    """What hears of all that happens to records and leads."""
+
+    def consumed(self, topic: str) -> None: ...
+
+    def happened(self, one: Transition) -> None: ...
+
+    def refused(self, topic: str, bad: BadRecord) -> None: ...
+
+
+class LeadLogic:
+    """The application on the engine: every record of the input topics through the pure core."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        model: Model,
+        now: Callable[[], int],
+        counter: Counter,
+    ) -> None:
+        """`now` is the wall clock in ms, used for a dead letter's `seen_at` alone."""
+        self._codec = codec
+        self._model = model
+        self._now = now
+        self._counter = counter
+
+    def decode(self, record: Record) -> Decoded:
+        """Decode and validate a record; a bad one is a value. Raises Unavailable while the registry is away."""
+        topic, raw = record.topic, record.value
+        fields: Mapping[str, Any] | BadRecord | None = too_large(raw)
+        if fields is None:
+            try:
+                fields = self._codec.decode(topic, raw)
+            except RegistryUnavailable as error:
+                raise Unavailable(str(error)) from error
+        if isinstance(fields, BadRecord):
+            return Decoded(None, None, fields)
+        bad = invalid(topic, fields, record.timestamp, record.key)
+        if bad is not None:
+            return Decoded(None, None, bad)
+        kind = TOPICS[topic].kind
+        assert kind is not None, "the worker reads input topics"
+        event = event_of(kind, fields, record.timestamp)
+        return Decoded(event.occurred_at, event, None)
+
+    def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
+        """Judge one event, or write a dead letter."""
+        event = item.event
+        self._counter.consumed(record.topic)
+        if event is None:
+            assert item.bad is not None
+            self._counter.refused(record.topic, item.bad)
+            letter = dead_letter(CONSUMER, record, item.bad, self._now())
+            batch.emit(Output(DEAD_LETTERS, record.key, self._codec.encode(DEAD_LETTERS, letter)))
+            return
+        assert record.key is not None, "an empty key is a dead letter"
+        lead = batch.get(record.key)
+        at = judged_at(lead, event, batch.stream_time or 0, self._model)
+        self._settle(record.key, lead, *step_owned(lead, event, at, self._model), batch)
+
+    def due(self, key: bytes, at: int, batch: Batch) -> None:
+        """Let time pass for a lead of which something is due."""
+        lead = batch.get(key)
+        if lead is not None:
+            self._settle(key, lead, *advance_owned(lead, at, self._model), batch)
+
+    def pack(self, state: Lead) -> bytes:
+        return pack(state)
+
+    def unpack(self, payload: bytes) -> Lead:
+        return unpack(payload)
+
+    def _settle(
+        self, key: bytes, before: Lead | None, lead: Lead | None, transitions: list[Transition], batch: Batch
+    ) -> None:
+        if lead is not None:
+            batch.put(key, lead, due_at(lead, self._model))
+        elif before is not None:
+            batch.delete(key)
+        for one in transitions:
+            self._counter.happened(one)
+            if not isinstance(one, Ignored):
+                batch.emit(self._output(key, one))
+
+    def _output(self, key: bytes, one: Qualified | Changed | Scored) -> Output:
+        topic, record = topic_of(one), one.record
+        if record is None:
+            return Output(topic, key, None)
+        lead_id, kind = record["lead_id"], _KINDS[topic]
+        if isinstance(one, Scored):
+            at = record["as_of"]
+            event_id = output_id(lead_id, kind, at, record["sequence"])
+        else:
+            at, event_id = record["occurred_at"], record["event_id"]
+        return Output(topic, key, self._codec.encode(topic, record), headers_of(event_id, kind, at, lead_id))
+
+
+def topic_of(one: Qualified | Changed | Scored) -> str:
+    """The topic that a transition is published on."""
+    if isinstance(one, Qualified):
+        return QUALIFICATION_TOPICS[one.record["stage"]]
+    return LIFECYCLE_EVENTS if isinstance(one, Changed) else LEAD_SCORES

@@ -1,0 +1,60 @@
+"""The worker: input topics -> the pure core -> qualification topics, on the engine. Composition only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
+
+from streams.engine.app import create_app, run
+from streams.engine.clock import ClockKind
+from streams.engine.config import EngineConfig
+from streams.kafka import DEFAULT_APP, ensure_topics
+from streams.monitoring.metrics import WorkerMetrics
+from streams.processing import LeadLogic
+from streams.qualification.model import Model
+from streams.topics import INPUT_TOPICS, changelog_topic
+from streams.wire.codec import Codec
+
+
+class _Announcing(WorkerMetrics):
+    """Metrics, and the one line on standard output that scripts wait for."""
+
+    def ready(self, partitions: Sequence[int]) -> None:
+        super().ready(partitions)
+        print(f"ready {len(partitions)} partitions assigned and restored", flush=True)
+
+
+def run_worker(
+    bootstrap: str,
+    model: Model,
+    *,
+    app_id: str = DEFAULT_APP,
+    clock: ClockKind = "wall",
+    metrics_port: int | None = None,
+    instance_id: str | None = None,
+) -> None:
+    """Run in the foreground until SIGTERM or SIGINT.
+
+    Creates missing topics. Raises BrokerUnreachable and what else keeps it from starting.
+    """
+    report = ensure_topics(bootstrap, app_id=app_id)
+    for drift in report.drift:
+        print(f"warning: {drift}", file=sys.stderr)
+    metrics = _Announcing(CollectorRegistry())
+    if metrics_port is not None:
+        metrics.serve(metrics_port)
+    logic = LeadLogic(Codec(), model, lambda: time.time_ns() // 1_000_000, metrics)
+    config = EngineConfig(
+        app_id=app_id,
+        bootstrap=bootstrap,
+        topics=tuple(topic.name for topic in INPUT_TOPICS),
+        changelog_topic=changelog_topic(app_id).name,
+        partitions=report.partitions,
+        grace_ms=model.grace_ms,
+        clock=clock,
+        instance_id=instance_id,
+    )
+    run(create_app(config, logic, metrics))
