@@ -162,8 +162,6 @@ def _reason(
     # A band cut-off may not name fit at all; D is the absence of one.
     band = turn.model.band(turn.fit)
     fit = f"fit {turn.fit:g}" + (f" ({band})" if band != LOWEST_BAND else "")
-    if path is None and lead.stage == SQL:
-        return f"Taken on by sales with {interest} and {fit}."
     if path is None:
         held = [f"{interest} reached {threshold:g}", f"{fit} reached {turn.model.mql.fit:g}"]
     else:
@@ -180,6 +178,8 @@ def _reason(
             held.append(f"{fit} reached {path.fit:g}")
         if path.bant is not None:
             held.append(f"{confirmed_bant(lead.profile)} of budget, authority, need and timeline confirmed")
+    if not held:  # no path of the model's: sales said so
+        return f"Taken on by sales with {interest} and {fit}."
     counted = _counted_most(evidence)
     sentence = " and ".join(held)
     return sentence[0].upper() + sentence[1:] + (f"; most of it from {counted}." if counted else ".")
