@@ -1,0 +1,296 @@
+"""Hypothesis strategies of models and of what happens to one lead, and the walk of core and oracle side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from handmade import (
+    BUYER,
+    DAY,
+    DEFAULT,
+    HOUR,
+    MINUTE,
+    START,
+    activity,
+    booking,
+    by_kind,
+    download,
+    erasure,
+    event,
+    facts_by_kind,
+    feedback,
+    page_view,
+    pricing,
+    profile,
+    when,
+)
+from hypothesis import assume
+from hypothesis import strategies as st
+from oracle import Oracle
+
+from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
+from streams.qualification.lead import Lead, pack, unpack
+from streams.qualification.model import (
+    Fact,
+    FitRule,
+    Group,
+    Inactivity,
+    Matrix,
+    Model,
+    MqlRule,
+    Rest,
+    Rule,
+    Sla,
+    SqlPath,
+    Visits,
+)
+from streams.qualification.step import judged_at, step
+
+DISPOSITIONS = ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "UNKNOWN")
+#: What a feedback answers: nothing by name, the last qualification, the first, or one that never was.
+ABOUT = ("nothing", "last", "first", "foreign")
+
+#: Makes an event at an instant; feedback also wants to know the qualifications so far.
+Make = Callable[[int, Sequence[str]], Event]
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One event to be: `after_ms` later than the one before it, reaching us `late_ms` after it occurred."""
+
+    make: Make
+    words: str
+    after_ms: int
+    late_ms: int
+
+    def __repr__(self) -> str:
+        return f"+{self.after_ms / DAY:.2f}d {self.words}" + (f" late {self.late_ms / DAY:.2f}d" if self.late_ms else "")
+
+
+def _gaps() -> st.SearchStrategy[int]:
+    return st.one_of(
+        st.integers(0, 12).map(lambda hours: hours * HOUR),
+        st.integers(0, 40).map(lambda whole: whole * DAY),
+        st.integers(0, 5 * DAY),
+        st.sampled_from([24 * HOUR, 30 * DAY, 100 * DAY, 180 * DAY]),
+    )
+
+
+def _lateness() -> st.SearchStrategy[int]:
+    return st.one_of(
+        st.just(0), st.just(0), st.just(0), st.integers(0, 10 * MINUTE), st.integers(0, 20).map(lambda whole: whole * DAY)
+    )
+
+
+def _plain(words: str, make: Callable[[int], Event]) -> tuple[str, Make]:
+    return words, lambda at, _: make(at)
+
+
+def _answer(disposition: str, about: str, reason: str | None) -> tuple[str, Make]:
+    def make(at: int, known: Sequence[str]) -> Event:
+        named = {"nothing": None, "last": known[-1] if known else None, "first": known[0] if known else None}
+        return feedback(at, disposition, named.get(about, "of another life"), reason=reason)
+
+    return f"{disposition} about {about} ({reason})", make
+
+
+def answers() -> st.SearchStrategy[tuple[str, Make]]:
+    return st.builds(
+        _answer,
+        st.sampled_from(DISPOSITIONS),
+        st.sampled_from(ABOUT),
+        st.sampled_from([None, "no_budget", "competitor", "unheard of"]),
+    )
+
+
+def bookings() -> st.SearchStrategy[tuple[str, Make]]:
+    def made(status: str, booking_id: str) -> tuple[str, Make]:
+        return _plain(f"{status} {booking_id}", lambda at: booking(at, status, booking_id))
+
+    statuses = st.sampled_from(["BOOKED", "RESCHEDULED", "CANCELLED", "ATTENDED", "NO_SHOW", "UNKNOWN"])
+    return st.builds(made, statuses, st.sampled_from(["one", "two"]))
+
+
+_PROFILES: tuple[dict[str, Any], ...] = (
+    {**BUYER},
+    {"email": "vera@example.com"},
+    {"employees": 500, "industry": "software"},
+    {"employees": 10},
+    {"job_title": "Head of Sales"},
+    {"job_title": "student"},
+    {"unsubscribed": True},
+    {"unsubscribed": False},
+    {"budget": "ABSENT"},
+    {"budget": "CONFIRMED", "authority": "CONFIRMED", "need": "CONFIRMED"},
+    {},
+)
+
+
+def profiles() -> st.SearchStrategy[tuple[str, Make]]:
+    weighted = [*_PROFILES, _PROFILES[0], _PROFILES[0], _PROFILES[0]]
+    return st.sampled_from(weighted).map(
+        lambda fields: _plain(f"profile {fields}", lambda at: profile(at, **fields))
+    )
+
+
+def behaviour(kinds: Sequence[str] = ("email_reply", "webinar_attended", "unsubscribe", "nothing known")) -> (
+    st.SearchStrategy[tuple[str, Make]]
+):
+    return st.one_of(
+        st.integers(0, 400_000).map(lambda ms: _plain("page", lambda at: page_view(at, duration_ms=ms))),
+        st.just(_plain("pricing", pricing)),
+        st.just(_plain("case study", lambda at: page_view(at, "https://example.com/case-studies/1"))),
+        st.just(_plain("open", lambda at: event("email_open", at, email_id="mail-1"))),
+        st.sampled_from(["TOP", "BOTTOM"]).map(lambda stage: _plain(stage, lambda at: download(at, stage))),
+        st.sampled_from(list(kinds)).map(lambda kind: _plain(kind, lambda at: activity(at, kind))),
+        bookings(),
+    )
+
+
+def _happening(made: tuple[str, Make], after_ms: int, late_ms: int) -> Happening:
+    return Happening(made[1], made[0], after_ms, late_ms)
+
+
+def histories(
+    *kinds: st.SearchStrategy[tuple[str, Make]], max_size: int = 14
+) -> st.SearchStrategy[list[Happening]]:
+    """What happens to one lead, in the order in which it reaches us."""
+    some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.just(_plain("erasure", erasure)))
+    return st.lists(st.builds(_happening, st.one_of(*some), _gaps(), _lateness()), min_size=1, max_size=max_size)
+
+
+def timed(history: Sequence[Happening]) -> Iterator[tuple[Happening, int, int]]:
+    """Each happening with when it occurs and when it reaches us; late ones lie before those that were told earlier."""
+    now = START
+    for happening in history:
+        now += happening.after_ms
+        yield happening, now - happening.late_ms, now
+
+
+# --- models ---------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """Small models whose rules are about activities of the kinds `a`, `b`, ... and about demo bookings."""
+    names = ["first", "second", "third"][: draw(st.integers(1, 3))]
+    groups = {
+        name: Group(
+            name,
+            draw(st.sampled_from([DAY, 7 * DAY, 30 * DAY, 45 * DAY + 1])),
+            floor=draw(st.sampled_from([None, None, 0.0, -30.0])),
+            cap=draw(st.sampled_from([None, None, 40.0, 100.0])),
+        )
+        for name in names
+    }
+    rules = [
+        Rule(
+            f"rule {kind}",
+            "activity",
+            when("activity", kind=kind),
+            draw(st.sampled_from(names)),
+            points=float(draw(st.sampled_from([-60, -25, -5, 5, 12, 20, 30, 50, 80]))),
+            at_most=draw(st.sampled_from([None, None, 1, 2])),
+        )
+        for kind in "abcd"
+    ]
+    rules.append(Rule("any", "activity", when("activity"), names[0], points=1.0, also=draw(st.booleans())))
+    booked = when("demo_booking", status=["BOOKED", "ATTENDED"])
+    rules.append(Rule("demo", "demo_booking", booked, names[-1], points=40.0))
+    cancelled = when("demo_booking", status=["CANCELLED", "NO_SHOW"])
+    facts = (
+        Fact("demo_booked", "demo_booking", when("demo_booking", status=["BOOKED", "RESCHEDULED"]), cancelled),
+        Fact("asked", "activity", when("activity", kind="a"), when("activity", kind="b")),
+    )
+    warm = draw(st.sampled_from([10.0, 20.0]))
+    hot = draw(st.sampled_from([40.0, 60.0]))
+    hot_path = SqlPath("hot", interest=hot, fit=40)
+    others = [
+        SqlPath("demo", fact="demo_booked"),
+        SqlPath("asked", fact="asked", within_ms=10 * DAY, interest=30.0),
+        SqlPath("seen", visits=Visits(2, 7 * DAY), interest=25.0, fit=60),
+        SqlPath("bant", bant=3, interest=15.0),
+    ]
+    low = draw(st.sampled_from([("NONE", "NONE", "LOW_TOUCH"), ("NONE", "LOW_TOUCH", "LOW_TOUCH")]))
+    return replace(
+        DEFAULT,
+        version="drawn",
+        groups=groups,
+        rules=by_kind(rules),
+        inactivity=draw(
+            st.sampled_from([None, Inactivity(10 * DAY, names[-1], -8.0), Inactivity(30 * DAY, names[0], -15.0)])
+        ),
+        facts={fact.name: fact for fact in facts},
+        facts_on=facts_by_kind(facts),
+        fit=(*DEFAULT.fit, FitRule("unsubscribed", when("lead_profile", unsubscribed=True), -40.0)),
+        matrix=Matrix(40.0, warm, hot, ("NONE", "NURTURE", "SALES"), low),
+        mql=MqlRule(
+            warm,
+            40.0,
+            draw(st.sampled_from([0.0, 0.25, 0.5, 0.9])),
+            draw(st.sampled_from([(), ("email",)])),
+            DEFAULT.mql.blocked_by,
+        ),
+        sql_paths=(hot_path, *draw(st.lists(st.sampled_from(others), unique=True))),
+        sla=draw(st.sampled_from([None, Sla(DAY, 14 * DAY), Sla(HOUR, 2 * HOUR)])),
+        rest=Rest(draw(st.sampled_from([5 * DAY, 30 * DAY])), {"no_budget": 60 * DAY, "competitor": None}),
+        visitor_ttl_ms=draw(st.sampled_from([20 * DAY, 180 * DAY])),
+    )
+
+
+def drawn_histories() -> st.SearchStrategy[list[Happening]]:
+    """Histories for :func:`models`."""
+    acts = st.sampled_from(list("aabbccddz")).map(lambda kind: _plain(kind, lambda at: activity(at, kind)))
+    page = st.just(_plain("page", page_view))
+    return histories(acts, acts, acts, page, bookings(), profiles(), profiles(), answers())
+
+
+# --- core and oracle side by side ------------------------------------------------------------------------------
+
+
+@dataclass
+class Walk:
+    """What became of a history: the core's lead and all of its transitions, and the oracle."""
+
+    lead: Lead | None
+    transitions: list[Transition]
+    oracle: Oracle
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        return [one.record for one in self.transitions if isinstance(one, Changed)]
+
+    @property
+    def qualifications(self) -> list[dict[str, Any]]:
+        return [one.record for one in self.transitions if isinstance(one, Qualified)]
+
+    @property
+    def scores(self) -> list[dict[str, Any] | None]:
+        return [one.record for one in self.transitions if isinstance(one, Scored)]
+
+
+def walk(history: Sequence[Happening], model: Model, *, packed: bool = False) -> Walk:
+    """Let the history happen to the core and to the oracle, event by event. Histories that rounding decides are left."""
+    oracle = Oracle(model)
+    done = Walk(None, [], oracle)
+    stream_time = 0
+    for happening, occurred_at, arrival in timed(history):
+        told = happening.make(occurred_at, [one["event_id"] for one in done.qualifications])
+        told = replace(told, arrival=arrival)
+        lead = unpack(pack(done.lead)) if packed and done.lead is not None else done.lead
+        at = judged_at(lead, told, stream_time, model)
+        stream_time = max(stream_time, told.occurred_at)
+        done.lead, transitions = step(lead, told, at, model)
+        done.transitions += transitions
+        oracle.handle(told)
+        assume(not oracle.undecidable)
+        _name(oracle, done.qualifications)
+    return done
+
+
+def _name(oracle: Oracle, qualifications: Sequence[dict[str, Any]]) -> None:
+    assert len(oracle.granted) == len(qualifications), (oracle.granted, qualifications)
+    for granted, record in zip(oracle.granted, qualifications, strict=True):
+        granted.event_id = record["event_id"]
