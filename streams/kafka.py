@@ -34,6 +34,10 @@ class BrokerUnreachable(LeadstreamError):
     """No Kafka broker answers at the address that was given."""
 
 
+class TopicsMissing(LeadstreamError):
+    """A topic that is needed doesn't exist."""
+
+
 class TopicsFailed(LeadstreamError):
     """Kafka refused to create or change a topic."""
 
@@ -72,7 +76,7 @@ def reader_config(bootstrap: str) -> dict[str, Any]:
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
+        "auto.offset.reset": "earliest",  # only when what was asked for has been deleted meanwhile
         "enable.partition.eof": True,
     }
 
@@ -105,6 +109,17 @@ def require_broker(bootstrap: str, timeout: float = 3.0) -> ClusterMetadata:
                 f"No Kafka broker answers at {bootstrap} ({reason}). Start one with `leadstream broker`, "
                 "or name another with --bootstrap HOST:PORT or LEADSTREAM_BOOTSTRAP."
             ) from None
+
+
+def require_topics(bootstrap: str, names: Iterable[str]) -> ClusterMetadata:
+    """The cluster's metadata, in which all of `names` are. Raises TopicsMissing, and as `require_broker`."""
+    metadata = require_broker(bootstrap)
+    if missing := [name for name in names if name not in metadata.topics]:
+        raise TopicsMissing(
+            f"No topic {', '.join(missing)} at {bootstrap}. "
+            "Create leadstream's topics with `leadstream topics`, or correct the name or --bootstrap."
+        )
+    return metadata
 
 
 def _addresses(bootstrap: str) -> list[tuple[str, int]]:

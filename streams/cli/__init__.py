@@ -17,7 +17,7 @@ from streams import __version__
 from streams.errors import LeadstreamError
 
 #: In the order of `leadstream --help`.
-_FAMILIES = ("broker", "topics")
+_FAMILIES = ("broker", "topics", "publish", "tail")
 
 
 def _version(wanted: bool) -> None:
@@ -33,8 +33,8 @@ def _root(
 ) -> None:
     """Tells a sales team, the moment it becomes true, that a lead is worth a call.
 
-    Events go in with `publish` (or your own Kafka producer), a `worker` qualifies leads, `tail` shows what came
-    of it. Every option can also be given as a variable: `--bootstrap` is LEADSTREAM_BOOTSTRAP.
+    Events go in with `publish` (or your own Kafka producer), a `worker` qualifies leads, `tail` shows what
+    came of it. Every option can also be given as a variable: `--bootstrap` is LEADSTREAM_BOOTSTRAP.
     """
 
 

@@ -30,8 +30,8 @@ def topics(
 ) -> None:
     """Create the topics that are missing, and put settings right that differ.
 
-    A wrong number of partitions can't be put right: leads would part from their state. It is reported, and the
-    exit code is 1.
+    A wrong number of partitions can't be put right: leads would part from their state. It is reported, and
+    the exit code is 1.
 
     Examples:
 
