@@ -18,7 +18,7 @@ ATTRIBUTE_PREFIX = "attributes."
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field's type; `symbols` are the values of an enum."""
+    """A field's type; `symbols` are an enum's values without UNKNOWN: what is not known meets no test."""
 
     type: FieldType
     symbols: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ NUMBER = Field("number")
 BOOLEAN = Field("boolean")
 ATTRIBUTES = Field("attributes")
 
-_KNOWLEDGE = Field("symbol", ("CONFIRMED", "ABSENT", "UNKNOWN"))
+_KNOWLEDGE = Field("symbol", ("CONFIRMED", "ABSENT"))
 
 FIELDS: Mapping[str, Mapping[str, Field]] = {
     "page_view": {
@@ -53,13 +53,13 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
     },
     "download": {
         "asset_id": TEXT,
-        "funnel_stage": Field("symbol", ("TOP", "MIDDLE", "BOTTOM", "UNKNOWN")),
+        "funnel_stage": Field("symbol", ("TOP", "MIDDLE", "BOTTOM")),
         "title": TEXT,
         "url": TEXT,
     },
     "demo_booking": {
         "booking_id": TEXT,
-        "status": Field("symbol", ("BOOKED", "RESCHEDULED", "CANCELLED", "ATTENDED", "NO_SHOW", "UNKNOWN")),
+        "status": Field("symbol", ("BOOKED", "RESCHEDULED", "CANCELLED", "ATTENDED", "NO_SHOW")),
         "product": TEXT,
     },
     "activity": {
@@ -92,7 +92,7 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
     },
     "sales_feedback": {
         "disposition": Field(
-            "symbol", ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "UNKNOWN")
+            "symbol", ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST")
         ),
         "qualification_id": TEXT,
         "reason": TEXT,

@@ -105,7 +105,7 @@ def _cheapest(
     return lambda text: match(normalised(text)) is not None
 
 
-# Where a piece has no white space within, the text's own matters at its ends only: no need to normalise it all.
+# Where no piece has white space within, the text's own matters at its ends only.
 
 
 def _starts(pieces: tuple[str, ...]) -> TextTest:

@@ -112,6 +112,8 @@ def _boolean(spec: object) -> Compiled:
 def _symbols(spec: object, symbols: tuple[str, ...]) -> Compiled:
     wanted = []
     for path, item in _items(spec):
+        if item == "UNKNOWN":
+            raise Refused("UNKNOWN stands for what is not known, and that meets no test", *path)
         if not isinstance(item, str) or item not in symbols:
             raise Refused(f"found {shown(item)}; {one_of(item, symbols)}", *path)
         wanted.append(item)

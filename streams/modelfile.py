@@ -1,0 +1,37 @@
+"""Where the model comes from: a file, or the one that ships with the package."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from streams.errors import UsageError
+from streams.qualification.loading import load_model
+from streams.qualification.model import Model
+
+ENVIRONMENT = "LEADSTREAM_MODEL"
+
+
+def read_model(path: str | Path | None = None) -> Model:
+    """The model in the file at `path`, else in the one `LEADSTREAM_MODEL` names, else the default.
+
+    Raises UsageError for a file that can't be read, ModelError for one that is wrong.
+    """
+    text, source = read_text(path)
+    return load_model(text, source)
+
+
+def read_text(path: str | Path | None = None) -> tuple[str, str]:
+    """The text of the model file that `read_model` would load, and its name for messages."""
+    chosen = path or os.environ.get(ENVIRONMENT)
+    if not chosen:
+        default = files("streams.qualification") / "default.yaml"
+        return default.read_text(encoding="utf-8"), "default.yaml"
+    try:
+        return Path(chosen).read_text(encoding="utf-8"), str(chosen)
+    except OSError as failed:
+        problem = f"the model file {chosen} can't be read: {failed.strerror}"
+    except UnicodeDecodeError as failed:
+        problem = f"the model file {chosen} is no UTF-8 text (byte {failed.start})"
+    raise UsageError(f"{problem}; give another with --model or {ENVIRONMENT}")
