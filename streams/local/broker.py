@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import ctypes
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,6 +19,7 @@ from types import TracebackType
 from streams.errors import LeadstreamError
 from streams.local.jars import ensure_jars
 from streams.local.java import find_java
+from streams.local.parent import die_with_parent
 
 HOST = "127.0.0.1"
 _START_SECONDS = 60.0
@@ -284,7 +283,7 @@ def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:
                     stdout=stream,
                     stderr=stream,
                     start_new_session=True,  # Ctrl-C is for us to handle, in our order
-                    preexec_fn=_die_with_parent(),
+                    preexec_fn=die_with_parent(),
                 )
         except OSError as error:
             started.append(error)
@@ -299,21 +298,6 @@ def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:
     if isinstance(started[0], OSError):
         raise BrokerFailed(f"Could not run {command[0]}: {started[0]}")
     return started[0]
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl  # loaded before the fork: little is safe after it
-    set_parent_death_signal = 1
-    parent = os.getpid()
-
-    def in_child() -> None:
-        prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return in_child
 
 
 def _tail(folder: Path, lines: int) -> str:
