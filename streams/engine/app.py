@@ -1,8 +1,9 @@
 """The Faust app around the engine, and how it is run and ended.
 
-Faust owns the app, its agent, group membership and the co-partitioned assignment; the chunks it delivers go straight to
-the engine. No Faust table is used: its recovery would restore one event at a time inside the rebalance, and its changelog
-writes are not part of a transaction. `streams.engine.partition` and `.restore` are what a table would have been.
+Faust owns the app, its agent, group membership and the co-partitioned assignment; the chunks it delivers go
+straight to the engine. No Faust table is used: its recovery would restore one event at a time inside the
+rebalance, and its changelog writes are not part of a transaction. `streams.engine.partition` and `.restore`
+are what a table would have been.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def create_app(
         web_enabled=False,
         datadir=os.path.join(tempfile.gettempdir(), f"faust-{os.getpid()}"),
     )
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # they narrate every step at INFO
     app.engine = Engine(config, logic, observer or Observer(), end)
     app.config = config
     topic = app.topic(*config.topics, schema=ChunkSchema(), partitions=config.partitions)
@@ -88,8 +91,10 @@ def create_app(
 
 
 def run(app: EngineApp) -> None:
-    """Run in the foreground until SIGTERM or SIGINT, then drain: batches in flight end, the rest is left for the next
-    start. Raises EngineError when the cluster does not fit; anything worse ends the process with status 1."""
+    """Run in the foreground until SIGTERM or SIGINT, then drain: batches in flight end, the rest is left
+    for the next start. Raises EngineError when the cluster does not fit; anything worse ends the process
+    with status 1.
+    """
     check_topics(app.config)
     asyncio.run(_serve(app))
 

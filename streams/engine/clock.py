@@ -1,9 +1,9 @@
 """The clock of a partition: up to when due things may be done without a record having said so.
 
-A partition's clock is its stream time minus grace. When the partition is caught up, and the record that set its stream
-time was live (it arrived within grace of when it occurred), nothing older can be on its way any more than grace allows,
-so the wall clock minus grace may drive. After an import of history the last record was not live, and time stands still
-until the next live one. The clock never goes back.
+A partition's clock is its stream time minus grace. When the partition is caught up, and the record that set
+its stream time was live (it arrived within grace of when it occurred), nothing older can be on its way any
+more than grace allows, so the wall clock minus grace may drive. After an import of history the last record
+was not live, and time stands still until the next live one. The clock never goes back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ClockKind = Literal["wall", "stream"]
 class Clock:
     """`grace` in ms. `kind` "stream" never uses the wall clock."""
 
-    __slots__ = ("_kind", "grace", "_now")
+    __slots__ = ("_kind", "_now", "grace")
 
     def __init__(self, kind: ClockKind, grace: int) -> None:
         self._kind = kind

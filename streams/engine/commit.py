@@ -1,11 +1,14 @@
 """Transactions: one confluent-kafka producer per partition, its transactional id named after the partition.
 
-Taking a partition over means `init_transactions` under the same id: Kafka aborts what the former owner had open and
-fences it, so that a zombie can never commit again. What a failure means:
+Taking a partition over means `init_transactions` under the same id: Kafka aborts what the former owner had
+open and fences it, so that a zombie can never commit again. What a failure means:
 
-- retriable, a time-out too: the outcome is open, and may be "committed", so commit is called again until it answers;
-- abortable: nothing was written; abort, and write the same effects again (they are data, made from the old state);
-- anything else: fenced, expired or broken. :class:`CommitImpossible`; the process must end without using its state.
+- retriable, a time-out too: the outcome is open, and may be "committed", so commit is called again until it
+  answers;
+- abortable: nothing was written; abort, and write the same effects again (they are data, made from the old
+  state);
+- anything else: fenced, expired or broken. :class:`CommitImpossible`; the process must end without using
+  its state.
 """
 
 from __future__ import annotations
@@ -56,41 +59,43 @@ class TransactionalCommitter:
         await self._run(lambda: self._insist("init_transactions", self._producer.init_transactions))
 
     async def commit(self, effects: Effects) -> None:
-        await self._run(lambda: self._transact(effects))
-
-    async def close(self) -> None:
-        """Nothing is in flight between batches; an open transaction would be aborted by the next owner."""
-        await self._run(lambda: self._producer.purge())
-
-    async def _run(self, call: Callable[[], object]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, call)
-
-    def _transact(self, effects: Effects) -> None:
         for attempt in range(_REDO_LIMIT):
             try:
+                # Here, not on the executor: producing only fills buffers, and needs the interpreter all the
+                # time.
                 self._producer.begin_transaction()
                 self._produce(effects)
-                self._insist("commit_transaction", self._producer.commit_transaction)
+                await self._run(lambda: self._insist("commit_transaction", self._producer.commit_transaction))
                 return
             except KafkaException as error:
                 cause = error.args[0]
                 if not cause.txn_requires_abort():
                     raise CommitImpossible(f"transaction {self.transactional_id}: {cause}") from error
                 log.warning("transaction %s aborted, doing it again: %s", self.transactional_id, cause)
-            self._insist("abort_transaction", self._producer.abort_transaction)
-            time.sleep(min(0.1 * 2**attempt, 5.0))
+            await self._run(lambda: self._insist("abort_transaction", self._producer.abort_transaction))
+            await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
         raise CommitImpossible(
             f"transaction {self.transactional_id} was aborted {_REDO_LIMIT} times in a row"
         )
 
+    async def close(self) -> None:
+        """Let go of the partition, between two batches."""
+        await self._run(lambda: self._producer.close())
+
+    async def _run(self, call: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
     def _produce(self, effects: Effects) -> None:
-        partition, changelog = effects.partition, self._changelog
+        partition, changelog, send = effects.partition, self._changelog, self._send
         for output in effects.outputs:
             where = -1 if output.partition is None else output.partition
-            self._send(output.topic, output.value, output.key, where, headers=list(output.headers))
+            if output.headers:
+                send(output.topic, output.value, output.key, where, headers=list(output.headers))
+            else:
+                send(output.topic, output.value, output.key, where)
         for key, value in effects.changed.items():
-            self._send(changelog, value, key, partition)
-        self._send(changelog, pack_progress(effects.progress), RESERVED_KEY, partition)
+            send(changelog, value, key, partition)
+        send(changelog, pack_progress(effects.progress), RESERVED_KEY, partition)
 
     def _send(self, *args: Any, **kwargs: Any) -> None:
         while True:
@@ -100,7 +105,9 @@ class TransactionalCommitter:
                 self._producer.poll(0.05)
 
     def _insist(self, name: str, call: Callable[[float], object]) -> None:
-        """Call until there is an answer. A fatal answer is CommitImpossible, an abortable one is raised as it is."""
+        """Call until there is an answer. A fatal answer is CommitImpossible, an abortable one is raised as
+        it is.
+        """
         while True:
             try:
                 call(_CALL_SECONDS)

@@ -11,10 +11,11 @@ from streams.engine.clock import ClockKind
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """`topics`: source topics, in the order that breaks ties of event time. All of them and the changelog have
-    `partitions` partitions. `grace_ms`: see `streams.engine.clock`. `instance_id`: static group membership, unique per
-    process; a restart within `session_timeout_s` then passes without a rebalance.
-    `security`: librdkafka's names for encryption and login, used for every client."""
+    """`topics`: source topics, in the order that breaks ties of event time. All of them and the changelog
+    have `partitions` partitions. `grace_ms`: see `streams.engine.clock`. `instance_id`: static group
+    membership, unique per process; a restart within `session_timeout_s` then passes without a rebalance.
+    `security`: librdkafka's names for encryption and login, used for every client.
+    """
 
     app_id: str
     bootstrap: str

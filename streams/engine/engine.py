@@ -1,11 +1,13 @@
 """All partitions of one process: taken over, restored, run, given back.
 
-A partition that is new here is fenced (its former owner can't commit any more), restored from the changelog, checked
-against the source topics, and started where its applied offsets end; all of them at once, and outside of the group's
-rebalance call, so that heartbeats go on and each partition works as soon as it is ready. A partition is kept as it is
-only over consecutive generations: a process that was frozen takes back what somebody else may have had meanwhile.
+A partition that is new here is fenced (its former owner can't commit any more), restored from the
+changelog, checked against the source topics, and started where its applied offsets end; all of them at
+once, and outside of the group's rebalance call, so that heartbeats go on and each partition works as soon
+as it is ready. A partition is kept as it is only over consecutive generations: a process that was frozen
+takes back what somebody else may have had meanwhile.
 
-Anything that is wrong ends the process at once, without committing: its supervisor starts it again, from the changelog.
+Anything that is wrong ends the process at once, without committing: its supervisor starts it again, from
+the changelog.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from streams.engine.restore import RestoreInterrupted, restore
 from streams.engine.runner import PartitionRunner
 from streams.engine.seam import CommitImpossible, EngineError, Logic, Observer
 from streams.engine.transport import ChunkConsumerThread, Position
+from streams.engine.watchdog import CHECK_SECONDS, STALLED_SECONDS, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Engine:
         self._interrupt = threading.Event()
         self._thread: ChunkConsumerThread | None = None
         self._running: set[int] = set()
+        self._watch: asyncio.Task[None] | None = None
         self._commits = ThreadPoolExecutor(config.partitions, thread_name_prefix="commit")
         self._restores = ThreadPoolExecutor(_RESTORES_AT_ONCE, thread_name_prefix="restore")
 
@@ -70,9 +74,12 @@ class Engine:
             self._runners[tp.partition].accept(tp.topic, chunk)
 
     async def suspend(self) -> None:
-        """Stop all work: batches in flight end, restores are given up, nothing is fetched. Partitions stay in memory
-        until the next assignment says which are kept."""
+        """Stop all work: batches in flight end, restores are given up, nothing is fetched. Partitions stay
+        in memory until the next assignment says which are kept.
+        """
         self._interrupt.set()
+        if self._watch is not None:
+            self._watch.cancel()
         for number in self._running:
             self._runners[number].stop()
         self._running.clear()
@@ -90,6 +97,7 @@ class Engine:
         self._interrupt = threading.Event()
         self._observer.rebalanced(numbers)
         self._spawn(self._open_all(numbers, self._interrupt))
+        self._watch = asyncio.get_running_loop().create_task(self._watch_progress())
 
     def committable(self, positions: Mapping[TP, Position]) -> dict[TP, int]:
         """Group offsets that are safe: everything before them is applied, durably."""
@@ -99,8 +107,8 @@ class Engine:
                 tp = TP(topic, number)
                 after = applied + 1
                 where = positions.get(tp)
-                # When nothing is in flight the position also covers the transaction markers behind the last record,
-                # so that lag reads 0.
+                # When nothing is in flight the position also covers the transaction markers behind the last
+                # record, so that lag reads 0.
                 if where is not None and where.position is not None and where.handed_out in (None, after):
                     after = max(after, where.position)
                 offsets[tp] = after
@@ -133,6 +141,26 @@ class Engine:
         except BaseException as error:
             self.fail(error)
             raise
+
+    async def _watch_progress(self) -> None:
+        loop = asyncio.get_running_loop()
+        watchdog = Watchdog(self._config)
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            assert self._thread is not None
+            tps = [TP(topic, number) for number in self._running for topic in self.topics]
+            ends = await loop.run_in_executor(None, watchdog.stable_ends, tps) if tps else None
+            done = dict.fromkeys(tps, 0) | self.committable(self._thread.positions)
+            waits = any(self._runners[number].waits for number in self._running)
+            stuck = watchdog.stalled(done, ends, waits)
+            if stuck is not None:
+                self.fail(
+                    EngineError(
+                        f"Topic {stuck.topic}, partition {stuck.partition} has records to read, and nothing "
+                        f"was done for {STALLED_SECONDS:.0f} s. Ending, to start again with fresh "
+                        "connections."
+                    )
+                )
 
     async def _open_all(self, numbers: Sequence[int], interrupt: threading.Event) -> None:
         began = time.monotonic()
@@ -201,7 +229,7 @@ class Engine:
 
 def _refuse_recreated(tp: TP, after: int, end: int, config: EngineConfig) -> NoReturn:
     raise EngineError(
-        f"Topic {tp.topic}, partition {tp.partition}, ends at offset {end}, but offset {after - 1} was applied already: the "
-        f"topic was deleted and made anew, or lost data. To start over with the topics as they are, delete "
-        f"{config.changelog_topic} as well; to go on from here, use another application id."
+        f"Topic {tp.topic}, partition {tp.partition}, ends at offset {end}, but offset {after - 1} was "
+        "applied already: the topic was deleted and made anew, or lost data. To build all state again from "
+        f"the topics as they are, delete {config.changelog_topic} too, or use another application id."
     )

@@ -1,9 +1,11 @@
 """The changelog's own format: the envelope around a key's state, and the reserved record of a partition.
 
-An envelope is `version (1 byte) | due time (int64 big-endian, ms; 0 for none) | the application's packed state`. Due
-times stand outside the packed state so that a restore rebuilds the timers without unpacking anything.
+An envelope is `version (1 byte) | due time (int64 big-endian, ms; 0 for none) | the application's packed
+state`. Due times stand outside the packed state so that a restore rebuilds the timers without unpacking
+anything.
 
-The reserved record's value is `version (1 byte) | MessagePack of Progress`. Its key can be nobody's: it is not UTF-8.
+The reserved record's value is `version (1 byte) | MessagePack of Progress`. Its key can be nobody's: it is
+not UTF-8.
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 """The private names of Faust and aiokafka that the engine leans on, in one place.
 
-`tests/unit/engine/test_faust_internals.py` fails when an upgrade moves one of them. What each is needed for:
+`tests/unit/engine/test_faust_internals.py` fails when an upgrade moves one of them. What each is needed
+for:
 
-- `Consumer.getmany`, `_getmany`, `_wait_next_records`: chunks instead of single records, and back-pressure per partition;
-- `Consumer._add_gap`, `_filter_committable_offsets`, `perform_seek`, `verify_event_path`: offsets come from the engine;
-- `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `_commit`: read_committed, fetch times, positions;
+- `Consumer.getmany`, `_getmany`, `_wait_next_records`: chunks instead of single records, and back-pressure
+  per partition;
+- `Consumer._add_gap`, `_filter_committable_offsets`, `perform_seek`, `verify_event_path`: offsets come from
+  the engine;
+- `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `_commit`: read_committed, fetch
+  times, positions;
 - aiokafka's subscription state: position and last stable offset of a partition, for "caught up".
 """
 
@@ -35,7 +39,8 @@ POSITION_NAMES = ("_position", "highwater", "lso", "timestamp")
 
 
 def positions(consumer: aiokafka.AIOKafkaConsumer) -> Iterator[tuple[TP, int | None, int | None]]:
-    """(partition, position, last stable offset) of all assigned partitions; None where nothing was fetched yet.
+    """(partition, position, last stable offset) of all assigned partitions; None where nothing was fetched
+    yet.
 
     Must run in the consumer's own thread, where positions and buffers change together.
     """

@@ -1,7 +1,7 @@
 """One partition's state in memory, and the batch that changes it.
 
-State is packed bytes per key, exactly the changelog's values. A batch works on top of it; nothing of a batch can be seen
-here before its transaction is committed.
+State is packed bytes per key, exactly the changelog's values. A batch works on top of it; nothing of a
+batch can be seen here before its transaction is committed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DELETED = object()
 class PartitionState:
     """Keys, due times and progress of one partition number."""
 
-    __slots__ = ("number", "partitions", "values", "applied", "stream_time", "live", "_due", "_taken")
+    __slots__ = ("_due", "_taken", "applied", "live", "number", "partitions", "stream_time", "values")
 
     def __init__(self, number: int, partitions: int) -> None:
         self.number = number
@@ -90,7 +90,7 @@ class PartitionState:
 class StateBatch:
     """The changes of one batch on top of a partition's state (the `Batch` of the seam)."""
 
-    __slots__ = ("_state", "_logic", "_objects", "_dirty", "outputs", "stream_time", "live", "partition")
+    __slots__ = ("_dirty", "_logic", "_objects", "_state", "live", "outputs", "partition", "stream_time")
 
     def __init__(self, state: PartitionState, logic: Logic) -> None:
         self._state = state
@@ -124,7 +124,9 @@ class StateBatch:
         self.outputs.append(output)
 
     def run_due(self, due: list[tuple[int, bytes]], at: int) -> None:
-        """Let the logic do what is due. A key that stays due would come up for ever: that is a defect of the logic."""
+        """Let the logic do what is due. A key that stays due would come up for ever: that is a defect of
+        the logic.
+        """
         for _, key in due:
             self._logic.due(key, at, self)
             left = self._dirty.get(key, 0)

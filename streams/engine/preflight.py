@@ -25,8 +25,8 @@ def check_topics(config: EngineConfig) -> None:
         found = AdminClient(config.client).list_topics(timeout=_TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise BrokerUnreachable(
-            f"No answer from a Kafka broker at {config.bootstrap} within {_TIMEOUT_SECONDS:.0f} s: {error.args[0].str()}. "
-            f"Check that it runs and that address, port and credentials are right."
+            f"No answer from a Kafka broker at {config.bootstrap} within {_TIMEOUT_SECONDS:.0f} s: "
+            f"{error.args[0].str()}. Check that it runs and that address, port and credentials are right."
         ) from error
     wrong = []
     for name in (*config.topics, config.changelog_topic):
@@ -37,7 +37,7 @@ def check_topics(config: EngineConfig) -> None:
             wrong.append(f"{name} has {len(topic.partitions)} partitions")
     if wrong:
         raise TopicsUnfit(
-            f"The topics at {config.bootstrap} do not fit: {'; '.join(wrong)}. Every source topic and the changelog need "
-            f"exactly {config.partitions} partitions, as keys are spread over them. Create what is missing; a topic with "
-            f"another number of partitions has to be made anew."
+            f"The topics at {config.bootstrap} do not fit: {'; '.join(wrong)}. Every source topic and the "
+            f"changelog need exactly {config.partitions} partitions, as keys are spread over them. Create "
+            "what is missing; a topic with another number of partitions has to be made anew."
         )

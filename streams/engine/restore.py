@@ -34,8 +34,9 @@ def restore(
     observer: Observer,
     interrupt: threading.Event,
 ) -> PartitionState:
-    """Read the partition's changelog to its end. Blocks; raises CorruptChangelog, EngineError, or RestoreInterrupted
-    soon after `interrupt` was set."""
+    """Read the partition's changelog to its end. Blocks; raises CorruptChangelog, EngineError, or
+    RestoreInterrupted soon after `interrupt` was set.
+    """
     began = time.monotonic()
     state = PartitionState(partition, partitions)
     consumer = Consumer(
@@ -56,8 +57,8 @@ def restore(
         _read_to_end(consumer, state, changelog, end, observer, interrupt)
     except KafkaException as error:
         raise EngineError(
-            f"The changelog {changelog}, partition {partition}, can't be read: {error.args[0]}. Check the broker and the "
-            f"rights of this client, then start again."
+            f"The changelog {changelog}, partition {partition}, can't be read: {error.args[0]}. Check the "
+            "broker and the rights of this client, then start again."
         ) from error
     finally:
         consumer.close()
@@ -82,7 +83,7 @@ def _read_to_end(
         for message in messages:
             error = message.error()
             if error is None:
-                _load(state, changelog, message.offset(), message.key(), message.value())
+                _load(state, changelog, message.offset() or 0, message.key(), message.value())
             elif error.code() == KafkaError._PARTITION_EOF:
                 return
             elif not error.retriable():
@@ -90,11 +91,11 @@ def _read_to_end(
         if messages:
             heard = time.monotonic()
             if messages[-1].error() is None:
-                observer.restoring(state.number, messages[-1].offset() + 1, end)
+                observer.restoring(state.number, (messages[-1].offset() or 0) + 1, end)
         elif time.monotonic() - heard > _STUCK_SECONDS:
             raise EngineError(
-                f"The changelog {changelog}, partition {state.number}, gave nothing for {_STUCK_SECONDS:.0f} s before its "
-                f"end at offset {end}. Check the broker, then start again."
+                f"The changelog {changelog}, partition {state.number}, gave nothing for {_STUCK_SECONDS:.0f} "
+                f"s before its end at offset {end}. Check the broker, then start again."
             )
 
 
@@ -111,10 +112,10 @@ def _load(state: PartitionState, changelog: str, offset: int, key: bytes | None,
             state.values[key] = value
     except ValueError as error:
         raise CorruptChangelog(
-            f"Changelog {changelog}, partition {state.number}, offset {offset}: not a record of this engine: {error}. "
-            f"State is never guessed, so the worker does not start. If a foreign program wrote the record, delete the "
-            f"records up to a backup or rebuild: delete the topic {changelog} and start again, which replays the source "
-            f"topics from their beginning. If a newer release wrote it, start that release."
+            f"Changelog {changelog}, partition {state.number}, offset {offset}: not a record of this engine: "
+            f"{error}. State is never guessed, so the worker does not start. If a newer release wrote the "
+            f"record, start that release. Else delete the topic {changelog}, make it anew and start again: "
+            "that replays the source topics from their beginning."
         ) from error
 
 
@@ -124,8 +125,9 @@ def _adopt(state: PartitionState, changelog: str, value: bytes | None) -> None:
     progress = unpack_progress(value)
     if progress.partitions != state.partitions:
         raise EngineError(
-            f"The changelog {changelog} was written when the topics had {progress.partitions} partitions; now they have "
-            f"{state.partitions}, and keys are on other partitions than their state. Go back to {progress.partitions} "
-            f"partitions, or delete the topic {changelog} and start again, which replays the source topics."
+            f"The changelog {changelog} was written when the topics had {progress.partitions} partitions; "
+            f"now they have {state.partitions}, and keys are on other partitions than their state. Go back "
+            f"to {progress.partitions} partitions, or make the changelog anew and start again, which replays "
+            "the source topics."
         )
     state.adopt(progress)

@@ -6,6 +6,7 @@ A runner is the only one that touches its partition's state. It ends between two
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,8 +17,9 @@ from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 
 BATCH_RECORDS = 2_000
 BATCH_DUE = 500
-#: A source is not fetched while this many of its records wait.
+#: A source is not fetched while this much of it waits.
 BUFFER_RECORDS = 4_000
+BUFFER_BYTES = 16 * 1024 * 1024
 _BLOCKED_SECONDS = 0.02
 _IDLE_SECONDS = 0.25
 _AWAY_SECONDS = 1.0
@@ -31,8 +33,9 @@ def wall_clock() -> int:
 
 
 class PartitionRunner:
-    """`sources` maps topics to buffers, in the order that breaks ties. `caught_up` says whether a source has nothing
-    more at its broker. `wall` is the wall clock in ms."""
+    """`sources` maps topics to buffers, in the order that breaks ties. `caught_up` says whether a source
+    has nothing more at its broker. `wall` is the wall clock in ms.
+    """
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class PartitionRunner:
         self.state = state
         self.committer = committer
         self.sources: Mapping[str, SourceBuffer] = {}
-        self.progressed_at = time.monotonic()
+        self.waits = False
         self._topics = topics
         self._logic = logic
         self._clock = clock
@@ -64,7 +67,9 @@ class PartitionRunner:
 
     def wants(self, topic: str) -> bool:
         source = self.sources.get(topic)
-        return source is not None and not self._stopping and source.records < BUFFER_RECORDS
+        if source is None or self._stopping:
+            return False
+        return source.records < BUFFER_RECORDS and source.bytes < BUFFER_BYTES
 
     def accept(self, topic: str, chunk: Sequence[Record]) -> None:
         self.sources[topic].accept(chunk)
@@ -82,10 +87,11 @@ class PartitionRunner:
             try:
                 worked = await self.step(caught_up)
             except Unavailable as error:
+                self.waits = True
                 self._observer.waiting(str(error))
-                self.progressed_at = time.monotonic()
                 await self._sleep(_AWAY_SECONDS)
                 continue
+            self.waits = False
             if not worked:
                 blocked = any(source.records for source in self.sources.values())
                 await self._sleep(_BLOCKED_SECONDS if blocked else _IDLE_SECONDS)
@@ -103,9 +109,9 @@ class PartitionRunner:
         effects = batch.effects(items)
         began = time.monotonic()
         await self.committer.commit(effects)
-        self.progressed_at = time.monotonic()
+        seconds = time.monotonic() - began
         self.state.apply(effects)
-        self._observer.committed(self.state.number, len(items), len(due), self.progressed_at - began)
+        self._observer.committed(self.state.number, len(items), len(due), seconds)
         return True
 
     def _due(
@@ -117,7 +123,5 @@ class PartitionRunner:
         return (0, []) if at is None else (at, state.take_due(at, BATCH_DUE))
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            pass

@@ -1,8 +1,9 @@
 """The seam between the engine and the application that runs on it.
 
-The engine moves records, keeps bytes per key and commits; the application says what a record means. It gives the engine
-a :class:`Logic`; the engine gives it a :class:`Batch` to read and change state through. Everything the application
-causes in the world leaves through :class:`Effects`, the one value that a :class:`Committer` is handed.
+The engine moves records, keeps bytes per key and commits; the application says what a record means. It
+gives the engine a :class:`Logic`; the engine gives it a :class:`Batch` to read and change state through.
+Everything the application causes in the world leaves through :class:`Effects`, the one value that a
+:class:`Committer` is handed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ class EngineError(LeadstreamError):
 
 
 class Unavailable(LeadstreamError):
-    """`Logic.decode` raises this while something it needs is away: the engine waits and decodes the record again."""
+    """`Logic.decode` raises this while something it needs is away: the engine waits and decodes the record
+    again.
+    """
 
 
 class Record(Protocol):
-    """One Kafka record as it was read. aiokafka's own record type satisfies this, so the hot path copies nothing."""
+    """One Kafka record as it was read. aiokafka's own record type satisfies this, so the hot path copies
+    nothing.
+    """
 
     @property
     def topic(self) -> str: ...
@@ -62,12 +67,16 @@ class Item(Protocol):
 
     @property
     def time(self) -> int | None:
-        """Event time in ms; None for a record without one (a bad one): it waits for nobody and moves no clock."""
+        """Event time in ms; None for a record without one (a bad one): it waits for nobody and moves no
+        clock.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A record to be written. Without a partition it goes where the key's murmur2 hash says, as the Java client does."""
+    """A record to be written. Without a partition it goes where the key's murmur2 hash says, as the Java
+    client does.
+    """
 
     topic: str
     key: bytes | None
@@ -80,8 +89,9 @@ class Output:
 class Progress:
     """How far a partition is; stored with its state in the same transaction, under the reserved key.
 
-    `applied` is the last applied offset of each source topic. `live` says whether the record that set the stream time
-    arrived within grace of when it occurred. `partitions` is the number of partitions that keys were spread over.
+    `applied` is the last applied offset of each source topic. `live` says whether the record that set the
+    stream time arrived within grace of when it occurred. `partitions` is the number of partitions that keys
+    were spread over.
     """
 
     applied: dict[str, int]
@@ -107,19 +117,25 @@ class Committer(Protocol):
     """Writes effects of one partition, in one transaction each."""
 
     async def commit(self, effects: Effects) -> None:
-        """Return when the effects are durable. Raises CommitImpossible when they never can be: the process must end."""
+        """Return when the effects are durable. Raises CommitImpossible when they never can be: the process
+        must end.
+        """
 
     async def close(self) -> None: ...
 
 
 class CommitImpossible(Exception):
-    """Another process owns the partition, or the producer is broken for good. What is in memory must not be used."""
+    """Another process owns the partition, or the producer is broken for good. What is in memory must not be
+    used.
+    """
 
 
 class Batch(Protocol):
-    """What the logic sees while it handles records: one partition's state, with this batch's changes on top.
+    """What the logic sees while it handles records: one partition's state, with this batch's changes on
+    top.
 
-    Objects are the logic's own; the engine packs a key once at the end of the batch, however often it was put.
+    Objects are the logic's own; the engine packs a key once at the end of the batch, however often it was
+    put.
     """
 
     @property
@@ -144,13 +160,19 @@ class Logic(Protocol):
     """The application. Everything but `decode` must be a function of its arguments alone."""
 
     def decode(self, record: Record) -> Item:
-        """Never raises for bad data: a bad record is an item too. Raises Unavailable to be called again later."""
+        """Never raises for bad data: a bad record is an item too. Raises Unavailable to be called again
+        later.
+        """
 
     def handle(self, record: Record, item: Item, batch: Batch) -> None:
-        """Apply one item. Whatever was due for its key before the item comes first; that is the logic's own work."""
+        """Apply one item. Whatever was due for its key before the item comes first; that is the logic's own
+        work.
+        """
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
-        """Something of this key is due at or before `at` (ms): do it, and put the key with a later due time or none."""
+        """Something of this key is due at or before `at` (ms): do it, and put the key with a later due time
+        or none.
+        """
 
     def pack(self, state: Any) -> bytes: ...
 
@@ -159,7 +181,9 @@ class Logic(Protocol):
 
 
 class Observer:
-    """What happens inside, for metrics and health. Does nothing; override what is of interest. Must not block."""
+    """What happens inside, for metrics and health. Does nothing; override what is of interest. Must not
+    block.
+    """
 
     def ready(self, partitions: Sequence[int]) -> None:
         """All assigned partitions are restored and run."""

@@ -12,9 +12,11 @@ from streams.engine.seam import EngineError
 
 
 def faust_credentials(security: Mapping[str, Any]) -> auth.Credentials | None:
-    """Credentials that do what `security.protocol`, `sasl.*` and `ssl.*` of librdkafka say; None for plain text.
+    """Credentials that do what `security.protocol`, `sasl.*` and `ssl.*` of librdkafka say; None for plain
+    text.
 
-    Raises EngineError for a mechanism that Faust's client does not speak."""
+    Raises EngineError for a mechanism that Faust's client does not speak.
+    """
     protocol = str(security.get("security.protocol", "PLAINTEXT")).upper()
     if protocol == "PLAINTEXT":
         return None
@@ -24,7 +26,8 @@ def faust_credentials(security: Mapping[str, Any]) -> auth.Credentials | None:
     mechanism = str(security.get("sasl.mechanism", security.get("sasl.mechanisms", "PLAIN"))).upper()
     if mechanism not in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
         raise EngineError(
-            f"sasl.mechanism {mechanism} is not supported. Use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or certificates (SSL)."
+            f"sasl.mechanism {mechanism} is not supported. Use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or "
+            "certificates (security.protocol SSL)."
         )
     return auth.SASLCredentials(
         username=str(security.get("sasl.username", "")),

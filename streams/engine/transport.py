@@ -1,18 +1,19 @@
 """Faust's transport with chunks: one event per batch of records of one partition, read committed.
 
-Registered under the URL scheme `chunks` (entry point group `faust.transports`). What Faust's consumer does per record,
-a task, a future and a conductor's turn, is done here per chunk of up to two thousand. Topics that the engine does not
-know keep Faust's ordinary way, one event a record.
+Registered under the URL scheme `chunks` (entry point group `faust.transports`). What Faust's consumer does
+per record, a task, a future and a conductor's turn, is done here per chunk of up to two thousand. Topics
+that the engine does not know keep Faust's ordinary way, one event a record.
 
-Offsets: the engine starts every partition where its changelog says and commits to the group only what is applied; the
-group's offsets are for people and tools that look at lag. So none of Faust's per-record acknowledgement is used.
+Offsets: the engine starts every partition where its changelog says and commits to the group only what is
+applied; the group's offsets are for people and tools that look at lag. So none of Faust's per-record
+acknowledgement is used.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import aiokafka
 from aiokafka.errors import KafkaError
@@ -29,21 +30,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCHEME = "chunks"
-#: A fetch in flight delays the next one for a partition that was just drained, so idle fetches are kept short.
+#: A fetch in flight delays the next one for a partition that was just drained, so idle fetches are kept
+#: short.
 _FETCH_WAIT_MS = 100
 _POLL_SECONDS = 0.1
 
 
 class Position(NamedTuple):
-    """Where the fetcher is with a partition: one past the last record handed out (None: none yet), the position
-    (which moves over markers too), and the last stable offset."""
+    """Where the fetcher is with a partition: one past the last record handed out (None: none yet), the
+    position (which moves over markers too), and the last stable offset.
+    """
 
     handed_out: int | None
     position: int | None
     stable: int | None
 
 
-class ChunkSchema(Schema):
+class ChunkSchema(Schema):  # type: ignore[type-arg]
     """Hands chunks through undecoded, so that one bad record never spoils a chunk."""
 
     def compile(self, app: Any, **_: Any) -> Any:
@@ -56,7 +59,9 @@ class ChunkSchema(Schema):
 
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
-    """aiokafka in its own thread. `positions` is replaced as a whole after each fetch: other threads may read it."""
+    """aiokafka in its own thread. `positions` is replaced as a whole after each fetch: other threads may
+    read it.
+    """
 
     app: EngineApp
 
@@ -69,7 +74,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         conf = self.app.conf
         # Faust's own assignor keeps the same partition number of all topics on one worker, table or no table.
         self._assignor = self.app.assignor
-        return aiokafka.AIOKafkaConsumer(
+        return aiokafka.AIOKafkaConsumer(  # type: ignore[no-untyped-call]
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
@@ -91,25 +96,27 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
-    async def _fetch_records(self, consumer: Any, active_partitions: Any, **kwargs: Any) -> Any:
-        records = await super()._fetch_records(consumer, active_partitions, **kwargs)
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        records = await super()._fetch_records(*args, **kwargs)
         for tp, chunk in records.items():
             self._handed_out[tp] = chunk[-1].offset + 1
         handed_out = self._handed_out.get
         self.positions = {
-            tp: Position(handed_out(tp), position, stable) for tp, position, stable in positions(consumer)
+            tp: Position(handed_out(tp), position, stable)
+            for tp, position, stable in positions(self._ensure_consumer())
         }
         return records
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        consumer = self._ensure_consumer()
+        consumer: Any = self._ensure_consumer()
         assigned = consumer.assignment()
         try:
             await consumer.commit(
                 {aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
             )
         except KafkaError as error:
-            # Group offsets are a hint, the changelog is the truth: nothing is lost, and the next commit tells more.
+            # Group offsets are a hint, the changelog is the truth: nothing is lost, and the next commit
+            # tells more.
             log.info("group offsets not committed: %s", error)
             return False
         return True
@@ -119,7 +126,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._start_at, offsets)
 
     async def _start_at(self, offsets: Mapping[TP, int]) -> None:
-        consumer = self._ensure_consumer()
+        consumer: Any = self._ensure_consumer()
         for tp, offset in offsets.items():
             consumer.seek(aiokafka.TopicPartition(*tp), offset)
             self._handed_out.pop(tp, None)
@@ -131,7 +138,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return ends
 
     async def _log_ends(self, tps: list[TP]) -> Mapping[TP, tuple[int, int]]:
-        consumer = self._ensure_consumer()
+        consumer: Any = self._ensure_consumer()
         wanted = [aiokafka.TopicPartition(*tp) for tp in tps]
         first = await consumer.beginning_offsets(wanted)
         last = await consumer.end_offsets(wanted)
@@ -151,7 +158,7 @@ class ChunkConsumer(driver.Consumer):
     def thread(self) -> ChunkConsumerThread:
         return self._thread
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         wants = self.app.engine.wants
         wanted = {tp for tp in active_partitions or () if wants(tp)}
         if not wanted:
@@ -159,9 +166,10 @@ class ChunkConsumer(driver.Consumer):
             return {}
         return await self._thread.getmany(wanted, min(timeout, _POLL_SECONDS))
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """One message per chunk. The generation is taken before the fetch: what was fetched across a rebalance must
-        not pass for the new generation's."""
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
+        """One message per chunk. The generation is taken before the fetch: what was fetched across a
+        rebalance must not pass for the new generation's.
+        """
         generation = self.app.consumer_generation_id
         records, _ = await self._wait_next_records(timeout)
         for key, chunk in (records or {}).items():
@@ -202,7 +210,7 @@ class ChunkConsumer(driver.Consumer):
         self.app.engine.assign(assigned, generation_id, self._thread)
 
 
-def _chunk_message(tp: TP, chunk: list[Any], generation: int) -> ConsumerMessage:
+def _chunk_message(tp: TP, chunk: Any, generation: int) -> ConsumerMessage:
     last = chunk[-1]
     return ConsumerMessage(
         tp.topic,
@@ -222,4 +230,4 @@ def _chunk_message(tp: TP, chunk: list[Any], generation: int) -> ConsumerMessage
 class Transport(driver.Transport):
     """`chunks://host:port`."""
 
-    Consumer: type[ConsumerT] = ChunkConsumer
+    Consumer: ClassVar[type[ConsumerT]] = ChunkConsumer

@@ -1,0 +1,55 @@
+"""Ends a process that has work and does none.
+
+After an outage a consumer can stay silent for good while everything looks alive. Whether there is work is
+therefore asked of the broker by another client than the one that may be stuck. While no broker answers
+there is nothing to judge.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from faust.types import TP
+
+from streams.engine.config import EngineConfig
+
+CHECK_SECONDS = 10.0
+STALLED_SECONDS = 60.0
+_ANSWER_SECONDS = 5.0
+
+
+class Watchdog:
+    """`now` is a monotonic clock in seconds."""
+
+    def __init__(self, config: EngineConfig, now: Callable[[], float] = time.monotonic) -> None:
+        self._admin = AdminClient(config.client)
+        self._now = now
+        self._alive_at = now()
+        self._seen: Mapping[TP, int] = {}
+
+    def stable_ends(self, tps: list[TP]) -> Mapping[TP, int] | None:
+        """One past the last readable record of each partition, None when no broker answers. Blocks."""
+        wanted = {TopicPartition(*tp): OffsetSpec.latest() for tp in tps}  # type: ignore[no-untyped-call]
+        try:
+            answers = self._admin.list_offsets(
+                wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_SECONDS
+            )
+            return {TP(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
+        except KafkaException:
+            return None
+
+    def stalled(self, done: Mapping[TP, int], ends: Mapping[TP, int] | None, waits: bool) -> TP | None:
+        """A partition that has been behind for STALLED_SECONDS in which nothing at all moved, else None.
+
+        `done` is the next offset of each partition, `ends` what `stable_ends` said, `waits` whether work
+        waits for something outside that is known to be away.
+        """
+        behind = [tp for tp, end in (ends or {}).items() if tp in done and done[tp] < end]
+        if not behind or waits or done != self._seen:
+            self._seen = done
+            self._alive_at = self._now()
+            return None
+        return behind[0] if self._now() - self._alive_at >= STALLED_SECONDS else None
