@@ -6,9 +6,9 @@ told, frequency limits and caps included.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
+from streams.local.demo.words import day_of
 from streams.local.demo.you import ACTIONS
 from streams.qualification.events import Event, Qualified, event_of
 from streams.qualification.interest import interest_at
@@ -134,7 +134,3 @@ def _below(interest: float, points: float) -> str:
     rounded = f"{interest:.0f}"
     return f"{interest:.3f}" if float(rounded) >= points > interest else rounded
 
-
-def day_of(at: int) -> str:
-    """`at` (ms) as 7 Dec, in UTC."""
-    return time.strftime("%d %b", time.gmtime(at / 1000)).lstrip("0")

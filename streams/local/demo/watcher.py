@@ -12,7 +12,7 @@ from confluent_kafka.admin import OffsetSpec
 from streams.errors import LeadstreamError
 from streams.kafka import DEFAULT_APP, admin_client, reader_config
 from streams.topics import INPUT_TOPICS, OUTPUT_TOPICS
-from streams.wire.badrecord import BadRecord
+from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 
 _SECONDS = 15.0

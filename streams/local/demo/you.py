@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import TracebackType
 from typing import Any
 
 from confluent_kafka import Producer
@@ -91,7 +92,12 @@ class You:
         at = _now()
         self._publish(*ACTIONS[key][1](self.lead_id, self._event_id(at), at))
 
-    def close(self) -> None:
+    def __enter__(self) -> You:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._producer.flush(2.0)
 
     def _event_id(self, at: int) -> str:

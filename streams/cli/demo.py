@@ -1,0 +1,49 @@
+"""`leadstream demo`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+
+
+def demo(
+    bootstrap: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Use this Kafka cluster. Without it one is started for the demo and goes with it.",
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="How long the thirty days take.")] = 60,
+    seed: Annotated[int, typer.Option(help="Another seed gives another crowd; the people with a story stay.")] = 1,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Lines instead of a picture; so it is too without a terminal.")
+    ] = False,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End when the thirty days are over; exit 1 unless leads became MQL and SQL."),
+    ] = False,
+) -> None:
+    """Watch thirty days of invented journeys go through a real Kafka and a real worker, then join in.
+
+    Starts a broker, a worker with the default model, and a process that publishes what visitors and leads do.
+    When the thirty days are over, keys let you visit the pricing page, download, and book a demo yourself.
+    Nothing is left behind.
+
+    Examples:
+
+        leadstream demo
+
+        leadstream demo --plain --once --seconds 20
+    """
+    from streams.local.demo.run import Settings, run
+
+    plain = plain or not sys.stdout.isatty()
+    raise typer.Exit(run(Settings(bootstrap, seconds, seed, plain, once)))

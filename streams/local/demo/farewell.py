@@ -1,0 +1,40 @@
+"""What the demo says at its end: what it saw, and how to go on with one's own events."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+
+from streams.local.demo.board import Board
+
+
+def summary(board: Board, seconds: float) -> str:
+    """The demo in one line."""
+    counts = board.counts
+    return (
+        f"{board.events:,} events of {len(board.leads):,} leads in {seconds:.0f} s: {counts['mql-events']} MQL and "
+        f"{counts['sql-events']} SQL events, {counts['lifecycle-events']:,} lifecycle events, "
+        f"{counts['dead-letters']} dead letters."
+    )
+
+
+def next_time(bootstrap: str | None, now: int) -> str:
+    """Commands to copy. `bootstrap` is the cluster that was used, None for the embedded one; `now` in ms."""
+    where = f" --bootstrap {shlex.quote(bootstrap)}" if bootstrap else ""
+    lines = ["Next time with your own events, each command in a terminal of its own:", ""]
+    if bootstrap is None:
+        lines.append("    leadstream broker --data ./leadstream-data")
+    lines += [
+        f"    leadstream worker{where}",
+        f"    leadstream tail mql-events sql-events --from-beginning{where}",
+        f"    echo {shlex.quote(json.dumps(_example(now)))} | leadstream publish -{where}",
+    ]
+    return "\n".join(lines)
+
+
+def _example(now: int) -> dict[str, object]:
+    """An event that makes an SQL by itself."""
+    occurred_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now / 1000))
+    booking = {"lead_id": "ada", "occurred_at": occurred_at, "booking_id": "demo-1", "status": "BOOKED"}
+    return {"topic": "demo-bookings", "event": booking}
