@@ -127,8 +127,11 @@ def _group(name: str, node: Node, problems: Problems) -> Group:
         section.read("floor", number, None),
         section.read("cap", number, None),
     )
-    if group.floor is not None and group.cap is not None and group.floor > group.cap:
-        section.refuse_at("floor", f"found {group.floor:g}, expected at most the cap, {group.cap:g}")
+    # Groups fade towards nothing, so a clamp must let nothing through: crossings would never end otherwise.
+    if group.floor is not None and group.floor > 0:
+        section.refuse_at("floor", f"found {group.floor:g}, expected 0 or less")
+    if group.cap is not None and group.cap < 0:
+        section.refuse_at("cap", f"found {group.cap:g}, expected 0 or more")
     return group
 
 
