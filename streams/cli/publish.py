@@ -192,7 +192,7 @@ class _Publishing:
     def _explain_loss(self) -> str:
         return (
             f"the broker has not confirmed {self._lost} of {self._sent} events.{self._reason_lost} "
-            "Publish the file again once the broker is well: events that arrive twice are counted once, by their event_id."
+            "Publish the file again once the broker is well: an event that arrives twice counts once."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,16 +67,16 @@ def tail(
     codec = make_codec(schema_registry)
 
     def line(message: Message) -> bytes | None:
-        topic, key = message.topic(), message.key()
+        (topic, partition), offset = _place(message)
+        key = message.key()
         event = codec.decode(topic, message.value()) if message.value() is not None else None
         if isinstance(event, BadRecord):
-            where = f"{topic}, partition {message.partition()}, offset {message.offset()}"
+            where = f"{topic}, partition {partition}, offset {offset}"
             print(f"{where}: {event.error}: {event.detail}", file=sys.stderr)
             return None
         shown_key = key.decode(errors="replace") if key is not None else None
         if json:
-            place = {"partition": message.partition(), "offset": message.offset(), "key": shown_key}
-            return render_line(topic, event, **place)
+            return render_line(topic, event, partition=partition, offset=offset, key=shown_key)
         return one_line(topic, shown_key, event).encode()
 
     reader = _Reader(bootstrap, metadata, names, from_beginning)
@@ -118,27 +119,25 @@ class _Reader:
         self._consumer: Consumer = Consumer({**reader_config(bootstrap), "error_cb": self._on_error})
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
 
-    def batches(self, until_end: bool) -> Any:
+    def batches(self, until_end: bool) -> Iterator[list[Message]]:
         """Lists of messages, for ever or until every partition has come to the end it had at first."""
         from confluent_kafka import KafkaError
 
-        left = (
-            {place for place, end in self._ends.items() if self._starts[place] < end} if until_end else None
-        )
-        while left is None or left:
+        left = {place for place, end in self._ends.items() if self._starts[place] < end}
+        while left or not until_end:
             batch = []
             for message in self._consumer.consume(_BATCH, 0.2):
-                place = (message.topic(), message.partition())
+                place, offset = _place(message)
                 error = message.error()
                 if error is None:
                     self._silent = False
-                    if left is None or message.offset() < self._ends[place]:
+                    if not until_end or offset < self._ends[place]:
                         batch.append(message)
-                    if left is not None and message.offset() >= self._ends[place] - 1:
+                    if offset >= self._ends[place] - 1:
                         left.discard(place)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    # The last record may be a transaction's marker, which is no message: only this tells the end.
-                    if left is not None and message.offset() >= self._ends[place]:
+                    # The last record may be a transaction's marker, which is no message: only this tells.
+                    if offset >= self._ends[place]:
                         left.discard(place)
                 elif not error.retriable():
                     raise TailFailed(f"Can't read {place[0]}, partition {place[1]}: {error.str()}.")
@@ -174,3 +173,10 @@ class _Reader:
         if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._silent:
             self._silent = True
             print(f"leadstream: no broker answers at {self._bootstrap}; waiting for one", file=sys.stderr)
+
+
+def _place(message: Message) -> tuple[tuple[str, int], int]:
+    """((topic, partition), offset). The library's types allow for messages that are still to be sent."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and partition is not None and offset is not None
+    return (topic, partition), offset
