@@ -1,0 +1,1 @@
+"""What is on the wire: Avro records in two framings, dead letters, JSON lines."""

@@ -1,0 +1,151 @@
+"""Records to bytes and back, in either framing.
+
+Decoding never raises for what is in a record: bytes that can't be read come back as a BadRecord. It does
+raise RegistryUnavailable, since then nothing is known about the record, and RegistryRefused.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from fastavro import schemaless_reader, schemaless_writer
+
+from streams.topics import TOPICS
+from streams.wire import framing
+from streams.wire.bad import BadRecord
+from streams.wire.registry import ConfluentRegistry, Registry
+from streams.wire.schemas import Schema, Schemas, shipped
+
+NO_VALUE = BadRecord("UNDECODABLE", "the record has no value")
+
+
+class Codec:
+    """Encodes and decodes the records of all topics.
+
+    `registry`, or its address, makes it write Confluent's framing; without one it writes Avro single-object
+    encoding. It reads both. Times are integers in ms; nullable fields are there as None.
+    """
+
+    def __init__(self, registry: Registry | str | None = None, schemas: Schemas | None = None) -> None:
+        self._registry = ConfluentRegistry(registry) if isinstance(registry, str) else registry
+        self._schemas = schemas if schemas is not None else shipped()
+        self._writers: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        self._readers: dict[str, dict[bytes, _Reader]] = {topic: {} for topic in TOPICS}
+
+    def encode(self, topic: str, value: Mapping[str, Any]) -> bytes:
+        """Frame and body of `value` as the record of `topic`.
+
+        Raises ValueError or TypeError for a value that doesn't fit its schema (a defect of the caller's),
+        RegistryUnavailable and RegistryRefused when its schema can't be registered.
+        """
+        writer = self._writers.get(topic)
+        if writer is None:
+            writer = self._writers[topic] = self._writer(topic)
+        header, schema = writer
+        out = BytesIO()
+        out.write(header)
+        # Strict: a field that the schema doesn't have is a mistake, and must not vanish.
+        schemaless_writer(out, schema, value, strict_allow_default=True)
+        return out.getvalue()
+
+    def decode(self, topic: str, raw: bytes | None) -> dict[str, Any] | BadRecord:
+        """The record of `topic` in `raw`, by its current schema; a BadRecord when there is none."""
+        if not raw:
+            return NO_VALUE if raw is None else BadRecord("UNDECODABLE", "the value is empty")
+        size = framing.SINGLE_OBJECT_SIZE if raw[0] else framing.CONFLUENT_SIZE
+        reader = self._readers[topic].get(raw[:size])
+        if reader is None:
+            found = self._reader(topic, raw[:size])
+            if isinstance(found, BadRecord):
+                return found
+            reader = self._readers[topic][raw[:size]] = found
+        return reader.read(raw, size)
+
+    def _writer(self, topic: str) -> tuple[bytes, dict[str, Any]]:
+        schema = self._schemas.of_topic(topic)
+        if self._registry is None:
+            return framing.single_object_header(schema.fingerprint), schema.parsed
+        return framing.confluent_header(self._registry.register(topic, schema.text)), schema.parsed
+
+    def _reader(self, topic: str, header: bytes) -> _Reader | BadRecord:
+        if framing.is_single_object(header):
+            fingerprint = framing.fingerprint(header)
+            written = self._schemas.by_fingerprint(fingerprint)
+            if written is None:
+                return BadRecord(
+                    "UNKNOWN_SCHEMA", f"no schema has the CRC-64-AVRO fingerprint {fingerprint[::-1].hex()}"
+                )
+        elif framing.is_confluent(header):
+            answer = self._registered(framing.schema_id(header))
+            if isinstance(answer, BadRecord):
+                return answer
+            written = answer
+        else:
+            return BadRecord(
+                "UNDECODABLE", f"neither of the known framings: the value begins with {header.hex(' ')}"
+            )
+        current = self._schemas.of_topic(topic)
+        if written.record != current.record:
+            return BadRecord("UNDECODABLE", f"holds a {written.record}; {topic} takes a {current.record}")
+        return _Reader(written, current)
+
+    def _registered(self, schema_id: int) -> Schema | BadRecord:
+        if self._registry is None:
+            return BadRecord("UNKNOWN_SCHEMA", f"schema id {schema_id}, and no schema registry is configured")
+        text = self._registry.schema(schema_id)
+        if text is None:
+            return BadRecord("UNKNOWN_SCHEMA", f"the schema registry has no Avro schema with id {schema_id}")
+        try:
+            return Schema.parse(text)
+        except Exception as error:  # someone else's schema, and fastavro's errors have no common base
+            return BadRecord(
+                "UNKNOWN_SCHEMA", f"schema {schema_id} of the registry can't be used: {error}"[:500]
+            )
+
+
+class _Reader:
+    """Reads bodies that one schema wrote, as another describes them."""
+
+    __slots__ = ("_defaults", "_reader", "_record", "_writer")
+
+    def __init__(self, written: Schema, current: Schema) -> None:
+        same = written.canonical == current.canonical
+        self._record = current.record
+        self._writer = current.parsed if same else written.parsed
+        # A reader schema makes fastavro look up every field twice, so it gets one only where it matters.
+        self._reader = None if same else current.parsed
+        wrote = {field["name"] for field in written.parsed["fields"]}
+        # fastavro hands out the schema's own default: one list or map would be shared by all records.
+        self._defaults = [
+            (field["name"], field["default"])
+            for field in current.parsed["fields"]
+            if field["name"] not in wrote and isinstance(field.get("default"), (dict, list))
+        ]
+
+    def read(self, raw: bytes, start: int) -> dict[str, Any] | BadRecord:
+        body = BytesIO(raw)
+        body.seek(start)
+        try:
+            event = schemaless_reader(body, self._writer, self._reader)
+        except Exception as error:  # bad bytes make fastavro raise many kinds, bare IndexError among them
+            return BadRecord("UNDECODABLE", self._explain(error))
+        if body.tell() != len(raw):
+            return BadRecord(
+                "UNDECODABLE", f"{len(raw) - body.tell()} bytes are left over after the {self._record}"
+            )
+        assert isinstance(event, dict)
+        for name, default in self._defaults:
+            event[name] = copy.deepcopy(default)
+        return event
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, EOFError):
+            return f"the value ends within the {self._record}"
+        if isinstance(error, UnicodeDecodeError):
+            return f"a text of the {self._record} is not UTF-8"
+        if self._reader is not None and type(error).__name__ == "SchemaResolutionError":
+            return f"its schema can't be read as {self._record}: {error}"[:500]
+        return f"the bytes are not those of a {self._record}"

@@ -1,0 +1,116 @@
+"""What a decoded event must satisfy before it is judged; what it doesn't, as a value.
+
+An `occurred_at` later than the arrival is no fault: the core clamps it. One that no clock can have meant is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from math import isfinite
+from typing import Any, Final
+
+from streams.topics import DAY_MS, TOPICS
+from streams.wire.bad import BadRecord
+from streams.wire.schemas import shipped
+from streams.wire.times import LATEST
+
+MAX_AGE_MS: Final = 400 * DAY_MS
+#: Of a value on a topic, in bytes. Brokers take 1 MB by default; a larger one was let in by a changed
+#: setting.
+MAX_VALUE_BYTES: Final = 1_000_000
+#: Of a key on a topic, and of the texts that are ids, in bytes.
+MAX_ID_BYTES: Final = 1_000
+MAX_ATTRIBUTES: Final = 64
+MAX_ATTRIBUTE_BYTES: Final = 1_000
+
+_EMPTY_KEY: Final = BadRecord("EMPTY_KEY", "the record has no key: it can't be told whose it is")
+
+
+def too_large(raw: bytes | None) -> BadRecord | None:
+    """Whether a value, not yet decoded, is larger than an event can be."""
+    if raw is None or len(raw) <= MAX_VALUE_BYTES:
+        return None
+    return BadRecord("TOO_LARGE", f"the value has {len(raw):,} bytes; at most {MAX_VALUE_BYTES:,} are taken")
+
+
+def invalid(topic: str, event: Mapping[str, Any], arrival: int, key: bytes | None) -> BadRecord | None:
+    """What is wrong with a decoded `event` of an input topic that arrived at `arrival` ms under `key`; None
+    if nothing.
+    """
+    if not key:
+        return _EMPTY_KEY
+    for name, checks in _checks(topic):
+        value = event[name]
+        if value is not None:
+            for check in checks:
+                fault = check(value)
+                if fault is not None:
+                    return BadRecord("INVALID", f"{name} {fault}")
+    key_field = TOPICS[topic].key_field
+    if event[key_field].encode() != key:
+        return BadRecord("INVALID", f"the record's key is not its {key_field}")
+    age = arrival - event["occurred_at"]
+    if age > MAX_AGE_MS:
+        return BadRecord("TOO_OLD", f"occurred {age // DAY_MS} days before it arrived; at most 400 are taken")
+    return None
+
+
+_Check = Callable[[Any], str | None]
+
+
+@cache
+def _checks(topic: str) -> tuple[tuple[str, tuple[_Check, ...]], ...]:
+    """Per field of the topic's record, what is to be checked of a value that isn't null."""
+    ids = {"event_id", "lead_id", TOPICS[topic].key_field}
+    chosen = []
+    for field in shipped().of_topic(topic).declaration["fields"]:
+        checks: list[_Check] = []
+        types = field["type"] if isinstance(field["type"], list) else [field["type"]]
+        if field["name"] in ids:
+            checks.append(_id_fault)
+        for one in types:
+            if one == "double":
+                checks.append(_number_fault)
+            elif isinstance(one, dict) and one.get("logicalType") == "timestamp-millis":
+                checks.append(_time_fault)
+            elif isinstance(one, dict) and one["type"] == "map":
+                checks.append(_attributes_fault)
+        if field["name"] in ("duration_ms", "employees"):
+            checks.append(_count_fault)
+        if checks:
+            chosen.append((field["name"], tuple(checks)))
+    return tuple(chosen)
+
+
+def _id_fault(value: str) -> str | None:
+    if not value:
+        return "is empty"
+    # Four bytes a character at most: the exact size is worked out only where it can matter.
+    if len(value) * 4 > MAX_ID_BYTES and len(value.encode()) > MAX_ID_BYTES:
+        return f"is longer than {MAX_ID_BYTES:,} bytes"
+    return None
+
+
+def _number_fault(value: float) -> str | None:
+    return None if isfinite(value) else f"is {value}, not a number"
+
+
+def _count_fault(value: int) -> str | None:
+    return None if value >= 0 else f"is {value}, less than nothing"
+
+
+def _time_fault(value: int) -> str | None:
+    return None if 0 <= value <= LATEST else f"is {value} ms since the epoch, which no clock can have meant"
+
+
+def _attributes_fault(value: dict[str, str]) -> str | None:
+    if not value:
+        return None
+    if len(value) > MAX_ATTRIBUTES:
+        return f"has {len(value)} keys; at most {MAX_ATTRIBUTES} are taken"
+    for name, text in value.items():
+        for part in (name, text):
+            if len(part) * 4 > MAX_ATTRIBUTE_BYTES and len(part.encode()) > MAX_ATTRIBUTE_BYTES:
+                return f"has {name[:40]!r} with more than {MAX_ATTRIBUTE_BYTES:,} bytes"
+    return None
