@@ -52,8 +52,8 @@ DISPOSITIONS = ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "L
 #: What a feedback answers: nothing by name, the last qualification, the first, or one that never was.
 ABOUT = ("nothing", "last", "first", "foreign")
 
-#: Makes an event at an instant; feedback also wants to know the qualifications so far.
-Make = Callable[[int, Sequence[str]], Event]
+#: Makes an event at an instant; feedback also wants to know the qualifications so far. None tells the last event again.
+Make = Callable[[int, Sequence[str]], Event] | None
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,7 @@ def histories(
 ) -> st.SearchStrategy[list[Happening]]:
     """What happens to one lead, in the order in which it reaches us."""
     some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.just(_plain("erasure", erasure)))
+    some = (*some, st.just(("again", None)))
     return st.lists(st.builds(_happening, st.one_of(*some), _gaps(), _lateness()), min_size=1, max_size=max_size)
 
 
@@ -179,7 +180,7 @@ def models(draw: st.DrawFn) -> Model:
     groups = {
         name: Group(
             name,
-            draw(st.sampled_from([DAY, 7 * DAY, 30 * DAY, 45 * DAY + 1])),
+            draw(st.sampled_from([5 * DAY, 7 * DAY, 30 * DAY, 45 * DAY + 1])),
             floor=draw(st.sampled_from([None, None, 0.0, -30.0])),
             cap=draw(st.sampled_from([None, None, 40.0, 100.0])),
         )
@@ -276,9 +277,7 @@ def walk(history: Sequence[Happening], model: Model, *, packed: bool = False) ->
     oracle = Oracle(model)
     done = Walk(None, [], oracle)
     stream_time = 0
-    for happening, occurred_at, arrival in timed(history):
-        told = happening.make(occurred_at, [one["event_id"] for one in done.qualifications])
-        told = replace(told, arrival=arrival)
+    for told in tell(history, done):
         lead = unpack(pack(done.lead)) if packed and done.lead is not None else done.lead
         at = judged_at(lead, told, stream_time, model)
         stream_time = max(stream_time, told.occurred_at)
@@ -288,6 +287,17 @@ def walk(history: Sequence[Happening], model: Model, *, packed: bool = False) ->
         assume(not oracle.undecidable)
         _name(oracle, done.qualifications)
     return done
+
+
+def tell(history: Sequence[Happening], done: Walk) -> Iterator[Event]:
+    """The events of the history in the order of telling, while `done` grows with what they bring about."""
+    told: Event | None = None
+    for number, (happening, occurred_at, arrival) in enumerate(timed(history)):
+        if happening.make is not None:
+            made = happening.make(occurred_at, [one["event_id"] for one in done.qualifications])
+            told = replace(made, arrival=arrival, event_id=f"event-{number}")
+        if told is not None:
+            yield told
 
 
 def _name(oracle: Oracle, qualifications: Sequence[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from streams.qualification.model import Model, Rule, SqlPath
 
 HOUR, DAY = 3_600_000, 86_400_000
 #: How often the oracle looks whether time has changed anything.
-LOOK_EVERY = 8 * HOUR
+LOOK_EVERY = 12 * HOUR
 #: An interest this close to a threshold, yet not on it, may be judged either way: floats add up differently.
 KNIFE_EDGE = 1e-9
 
@@ -162,8 +162,10 @@ class Oracle:
         return self._known["fit"]  # type: ignore[no-any-return]
 
     def band(self) -> str:
-        fit = self.fit()
-        return next((name for name, cut_off in self.model.fit_bands if fit >= cut_off), "D")
+        if "band" not in self._known:
+            fit = self.fit()
+            self._known["band"] = next((name for name, cut_off in self.model.fit_bands if fit >= cut_off), "D")
+        return self._known["band"]  # type: ignore[no-any-return]
 
     def cell(self, at: int) -> str:
         matrix, interest = self.model.matrix, self.interest(at)
