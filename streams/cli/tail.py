@@ -178,5 +178,7 @@ class _Reader:
 def _place(message: Message) -> tuple[tuple[str, int], int]:
     """((topic, partition), offset). The library's types allow for messages that are still to be sent."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
     return (topic, partition), offset

@@ -73,8 +73,10 @@ def pinned_jars() -> list[Jar]:
     return [Jar(coordinates, int(size), sha256) for coordinates, size, sha256 in lines]
 
 
-def ensure_jars(folder: Path | None = None, say: Callable[[str], None] | None = None) -> list[Path]:
-    """The class path of the embedded broker, downloaded first where it is not in `folder` yet.
+def ensure_jars(
+    folder: Path | None = None, say: Callable[[str], None] | None = None, jars: list[Jar] | None = None
+) -> list[Path]:
+    """The files of `jars` (the broker's), downloaded first where `folder` (the cache) does not have them.
 
     `say` gets the announcement, the progress where stderr is no terminal, and the end; by default they go to
     stderr. Safe when several processes start at once: one downloads, the others wait for it. Raises
@@ -82,7 +84,7 @@ def ensure_jars(folder: Path | None = None, say: Callable[[str], None] | None = 
     """
     folder = folder or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    jars = pinned_jars()
+    jars = pinned_jars() if jars is None else jars
     if missing := _missing(jars, folder):
         with _exclusive(folder):
             missing = _missing(jars, folder)
