@@ -1,1 +1,1 @@
-"""The demo: thirty days of invented journeys through a real broker and a real worker, in about a minute, then live."""
+"""The demo: thirty days of invented journeys through a real broker and worker in a minute, then live."""

@@ -1,7 +1,7 @@
 """What you are told about yourself: where you stand, and what would take you further.
 
-Nothing is guessed. Each possible next thing is tried on your folded record with the real core, and what comes out is
-told, frequency limits and caps included.
+Nothing is guessed. Each possible next thing is tried on your folded record with the real core, and what comes
+out is told, frequency limits and caps included.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from streams.wire.codec import Codec
 
 #: More presses of one key than this are no advice.
 _TRIES = 6
-_WORDS = {"p": ("pricing visit", "pricing visits"), "d": ("download", "downloads"), "b": ("demo booking", "demo bookings")}
+_WORDS = {
+    "p": ("pricing visit", "pricing visits"),
+    "d": ("download", "downloads"),
+    "b": ("demo booking", "demo bookings"),
+}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
@@ -64,11 +68,13 @@ class Adviser:
         return Advice(line, notes)
 
     def _hot(self) -> float:
-        paths = [path.interest for path in self._model.sql_paths if path.interest is not None and path.bant is None]
+        paths = [
+            path.interest for path in self._model.sql_paths if path.interest is not None and path.bant is None
+        ]
         return min(paths, default=self._model.matrix.hot)
 
     def _ways(self, lead: Lead | None, lead_id: str, goal: str, now: int) -> list[tuple[str, int]]:
-        """The keys that lead to `goal` by themselves, with how often each has to be pressed; shortest first, two at most."""
+        """The keys that lead to `goal` by themselves, with how often each: the shortest two."""
         keys = ("p", "d") if goal == "MQL" else ("p", "d", "b")
         ways = []
         for key in keys:
@@ -85,7 +91,7 @@ class Adviser:
         return None
 
     def _used_up(self, lead: Lead | None, lead_id: str, key: str, now: int) -> str | None:
-        """What to say when pressing `key` gives less than it would a newcomer: a frequency limit, or a cap."""
+        """What to say when pressing `key` gives less than it would a newcomer: a limit, or a cap."""
         newcomer = self._gain(None, lead_id, key, now)
         gain = self._gain(lead, lead_id, key, now)
         if gain > newcomer - 0.5:
@@ -109,7 +115,9 @@ class Adviser:
                 return rule.at_most is not None and given >= rule.at_most
         return False
 
-    def _try(self, lead: Lead | None, lead_id: str, key: str, now: int, number: int) -> tuple[Lead | None, set[str]]:
+    def _try(
+        self, lead: Lead | None, lead_id: str, key: str, now: int, number: int
+    ) -> tuple[Lead | None, set[str]]:
         """The lead after one more press of `key`, and the stages that it qualified for thereby."""
         at = now if lead is None else max(now, lead.as_of)
         after, transitions = step(lead, self._event(lead_id, key, at, number), at, self._model)
@@ -120,7 +128,8 @@ class Adviser:
         # Once over the wire and back, so that every field is there as the worker would see it.
         whole = self._codec.decode(topic, self._codec.encode(topic, fields))
         kind = TOPICS[topic].kind
-        assert isinstance(whole, dict) and kind is not None, "what we encode can be decoded"
+        assert isinstance(whole, dict), "what we encode can be decoded"
+        assert kind is not None, "what keys publish goes to input topics"
         return event_of(kind, whole, at)
 
 
@@ -133,4 +142,3 @@ def _below(interest: float, points: float) -> str:
     """Interest as a whole number, never rounded up to a threshold that has not been reached."""
     rounded = f"{interest:.0f}"
     return f"{interest:.3f}" if float(rounded) >= points > interest else rounded
-

@@ -1,6 +1,6 @@
 """What has been seen so far, put in order for showing. No Kafka and no terminal in here.
 
-Stages, routes and qualifications are what the worker's topics say. How warm a lead is between two of its LeadScores is
+Stages and qualifications are what the worker's topics say. How warm a lead is between two LeadScores is
 worked out from the input topics with the same pure core that the worker runs.
 """
 
@@ -93,7 +93,10 @@ class Board:
         elif seen.topic == "dead-letters":
             where = f"{event['topic']}/{event['partition']} at {event['offset']}"
             return self._remark(
-                event["seen_at"], event["lead_id"] or "", "dead letter", f"{event['error']}: {event['detail']} ({where})"
+                event["seen_at"],
+                event["lead_id"] or "",
+                "dead letter",
+                f"{event['error']}: {event['detail']} ({where})",
             )
         return None
 
@@ -103,7 +106,8 @@ class Board:
     def warmest(self, count: int, at: int) -> list[Row]:
         """The `count` leads with most interest at `at`, warmest first."""
         warmth = sorted(
-            ((interest_at(lead, self.model, at), lead_id) for lead_id, lead in self.leads.items()), reverse=True
+            ((interest_at(lead, self.model, at), lead_id) for lead_id, lead in self.leads.items()),
+            reverse=True,
         )
         return [self.row(lead_id, at) for _, lead_id in warmth[:count]]
 
@@ -167,7 +171,7 @@ class Board:
     def _changed(self, record: dict[str, Any]) -> Remark | None:
         lead_id, cause, to_stage = record["lead_id"], record["cause"], record["to_stage"]
         self._stages[lead_id] = to_stage
-        if cause == "IDENTIFIED" or to_stage in ("mql", "sql") and record["from_stage"] != to_stage:
+        if cause == "IDENTIFIED" or (to_stage in ("mql", "sql") and record["from_stage"] != to_stage):
             return None  # the Qualification has said it, with its reason
         if record["from_stage"] != to_stage:
             what = f"{record['from_stage']} -> {to_stage}"

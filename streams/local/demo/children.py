@@ -21,7 +21,7 @@ class ChildFailed(LeadstreamError):
 
 
 class Child:
-    """A Python process of ours. Its output goes to `NAME.log` in `folder`, which is also its place for temporary files.
+    """A Python process of ours. Its output goes to `NAME.log` in `folder`, with its temporary files.
 
     To be started from the main thread: on Linux it is killed when the thread that started it ends.
     """
@@ -62,7 +62,9 @@ class Child:
                 return line
             self.check()
             time.sleep(0.05)
-        raise ChildFailed(f"The {self.name} was not ready within {seconds:.0f} s. The end of its log:\n{self._tail()}")
+        raise ChildFailed(
+            f"The {self.name} was not ready within {seconds:.0f} s. The end of its log:\n{self._tail()}"
+        )
 
     def check(self) -> None:
         """Raise ChildFailed when it has ended with a failure."""

@@ -54,7 +54,7 @@ def crowd(seed: int, hours: OfficeHours, suffix: str = "") -> list[Happening]:
 
 
 def passers_by(seed: int, suffix: str = "") -> Iterator[tuple[str, str]]:
-    """(lead id, url) of one page view after the other, for ever: what goes on once the thirty days are over."""
+    """(lead id, url) of one page view after the other, for ever: what goes on after the thirty days."""
     random = Random(f"{seed}/passers-by")
     while True:
         yield f"visitor-{random.randrange(1, VISITORS + 1):03}{suffix}", SITE + _page(random)

@@ -35,7 +35,7 @@ SOCIAL = Source(referrer="https://social.example/", utm_source="social", utm_med
 
 
 class Diary:
-    """Collects the events of one lead. Times are ms; `happenings` are in the order of writing, not of time."""
+    """Collects the events of one lead. Times are ms; `happenings` are in the order of writing."""
 
     def __init__(self, lead_id: str, random: Random) -> None:
         self.lead_id = lead_id

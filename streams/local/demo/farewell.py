@@ -13,9 +13,9 @@ def summary(board: Board, seconds: float) -> str:
     """The demo in one line."""
     counts = board.counts
     return (
-        f"{board.events:,} events of {len(board.leads):,} leads in {seconds:.0f} s: {counts['mql-events']} MQL and "
-        f"{counts['sql-events']} SQL events, {counts['lifecycle-events']:,} lifecycle events, "
-        f"{counts['dead-letters']} dead letters."
+        f"{board.events:,} events of {len(board.leads):,} leads in {seconds:.0f} s: "
+        f"{counts['mql-events']} MQL and {counts['sql-events']} SQL events, "
+        f"{counts['lifecycle-events']:,} lifecycle events, {counts['dead-letters']} dead letters."
     )
 
 

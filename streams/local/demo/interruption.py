@@ -12,9 +12,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interruption:
     """While entered, takes SIGINT, SIGTERM and SIGHUP.
 
-    While `raising`, the first of them raises KeyboardInterrupt, wherever the program is: right for waits that know
-    nothing of us, such as a download. Otherwise it sets `asked`, for a loop that looks. Later signals do nothing, so
-    that a second, impatient Ctrl-C does not cut the clean-up short.
+    While `raising`, the first of them raises KeyboardInterrupt, wherever the program is: right for waits that
+    know nothing of us, such as a download. Otherwise it sets `asked`, for a loop that looks. Later signals do
+    nothing, so that a second, impatient Ctrl-C does not cut the clean-up short.
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ Story = Callable[[Diary, Person, OfficeHours], None]
 
 
 def journeys(seed: int, end: int, suffix: str = "") -> list[Happening]:
-    """All that happens in the thirty days before `end` (ms), in order of time; the same for the same arguments.
+    """All that happens in the thirty days before `end` (ms), in order of time: a function of its arguments.
 
     `suffix` is added to every lead id, so that several runs can share a broker.
     """
@@ -50,7 +50,9 @@ def asks_and_goes_quiet(diary: Diary, person: Person, hours: OfficeHours) -> Non
     diary.tells(hours.on(1, 8.6), **person.profile)
     diary.opens(hours.on(1, 9), "invitation")
     diary.does(hours.on(1, 9.2), "email_reply", "invitation")
-    diary.visits(hours.on(1, 9.5), "/", "/product", "/product/integrations", source=NEWSLETTER)
+    # Email fades fastest, so most of it has to come from there to be gone within four weeks.
+    diary.visits(hours.on(1, 9.3), "/", "/product", source=NEWSLETTER, minutes=1.5)
+    diary.visits(hours.on(1, 9.5), "/product/integrations", minutes=2.5)
 
 
 def buys(diary: Diary, person: Person, hours: OfficeHours) -> None:

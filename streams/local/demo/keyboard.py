@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Keyboard:
-    """While entered, keys of standard input arrive one by one and unseen; without a terminal there are none."""
+    """While entered, keys of standard input arrive one by one and unseen; without a terminal none do."""
 
     def __init__(self) -> None:
         self._input: int | None = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None

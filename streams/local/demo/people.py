@@ -1,4 +1,4 @@
-"""Invented people of invented companies. Nobody and nothing here exists; the domains are reserved for examples."""
+"""Invented people of invented companies. Nothing here exists; the domains are reserved for examples."""
 
 from __future__ import annotations
 

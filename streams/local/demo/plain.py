@@ -34,8 +34,9 @@ class PlainView:
             self._told_day = day
             counts = board.counts
             print(
-                f"{minute_of(scene.at)}  day {day} of 30: {board.events:,} events, {counts['mql-events']} MQL, "
-                f"{counts['sql-events']} SQL, {counts['dead-letters']} dead letters",
+                f"{minute_of(scene.at)}  day {day} of 30: {board.events:,} events, "
+                f"{counts['mql-events']} MQL, {counts['sql-events']} SQL, "
+                f"{counts['dead-letters']} dead letters",
                 flush=True,
             )
         if scene.live and not self._told_live:

@@ -1,4 +1,4 @@
-"""The process that plays the trackers: publishes the thirty days in step with a clock that runs fast, then passers-by.
+"""The process that plays the trackers: publishes thirty days by a clock that runs fast, then passers-by.
 
     python -m streams.local.demo.publisher --bootstrap HOST:PORT --seed 1 --end MS --seconds 60 [--stay]
 
@@ -28,12 +28,12 @@ _FLUSH_SECONDS = 20.0
 
 
 def wall_clock_of(at: int, end: int, seconds: float) -> float:
-    """When (seconds since the epoch) an event of `at` is published, if thirty days until `end` take `seconds`."""
+    """When (seconds since the epoch) to publish an event of `at`: thirty days until `end` take `seconds`."""
     return (end - (end - at) * seconds * 1000 / HISTORY_MS) / 1000
 
 
 class Trackers:
-    """Publishes through confluent-kafka, as a tracker's back end would. `published` counts what the broker has."""
+    """Publishes as a tracker's back end would. `published` counts what the broker has."""
 
     def __init__(self, bootstrap: str, stopped: threading.Event) -> None:
         self._producer = Producer({**producer_config(bootstrap), "linger.ms": 5})
@@ -48,7 +48,7 @@ class Trackers:
         quarter = len(happenings) // 4
         for index, (topic, event) in enumerate(happenings):
             delay = wall_clock_of(event["occurred_at"], end, seconds) - time.time()
-            # The producer is woken for every millisecond that matters, and the process ends promptly when told.
+            # A wait that ends at once when the process is told to.
             if delay > 0.001 and self._stopped.wait(delay):
                 return
             self._send(topic, event)

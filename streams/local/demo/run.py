@@ -29,7 +29,6 @@ from streams.local.demo.view import LiveView
 from streams.local.demo.watcher import Watcher
 from streams.local.demo.you import ACTIONS, You
 from streams.qualification.loading import load_model
-from streams.qualification.model import Model
 
 _WORKER_SECONDS = 60.0
 #: From the start of the publisher's process to its first event.
@@ -90,7 +89,9 @@ def run(settings: Settings) -> int:
             _say("Interrupted before the thirty days were over.")
             return 1
         print(next_time(settings.bootstrap, _now()))
-    missing = [stage for stage, topic in (("MQL", "mql-events"), ("SQL", "sql-events")) if not board.counts[topic]]
+    missing = [
+        stage for stage, topic in (("MQL", "mql-events"), ("SQL", "sql-events")) if not board.counts[topic]
+    ]
     if settings.once and missing:
         raise NothingQualified(f"The demo has seen no {' and no '.join(missing)} event, but should have.")
     return 0
@@ -186,7 +187,7 @@ class _Demo:
         return False
 
     def catch_up(self, interruption: Interruption) -> bool:
-        """Watch until the worker is through and its last output has been read. False when it was asked to end."""
+        """Watch until the worker is through and its last output is read. False when it was asked to end."""
         deadline = time.monotonic() + _CATCH_UP_SECONDS
         look_at = 0.0
         through = False
@@ -201,7 +202,7 @@ class _Demo:
                 return True
             if now >= deadline:
                 raise WorkerSlow(
-                    f"The worker has not got through the events within {_CATCH_UP_SECONDS:.0f} s of the last one."
+                    f"The worker is not through the events {_CATCH_UP_SECONDS:.0f} s after the last one."
                 )
         return False
 
@@ -238,7 +239,9 @@ class _Demo:
         keys = self._keyboard is not None and self._keyboard.present
         begin = self._end - HISTORY_MS
         advice = self._advice(you, at) if you is not None else None
-        self._view.show(Scene(self._board, begin, self._end, max(at, begin), you is not None, keys, you, advice))
+        self._view.show(
+            Scene(self._board, begin, self._end, max(at, begin), you is not None, keys, you, advice)
+        )
 
     def _advice(self, you: str, at: int) -> Advice:
         return self._adviser.advise(self._board.leads.get(you), you, self._board.stage_of(you), at)

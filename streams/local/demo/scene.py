@@ -10,7 +10,7 @@ from streams.local.demo.board import Board
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`at`, `begin` and `end` in ms: the simulated now, and the thirty days. `advice` once it is your turn."""
+    """`at`, `begin`, `end` in ms: the simulated now, and the thirty days. `advice` when it is your turn."""
 
     board: Board
     begin: int

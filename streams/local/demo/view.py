@@ -112,13 +112,19 @@ def _topics(board: Board, names: list[str]) -> RenderableType:
         elif name in outputs and rate:
             style = "bold"
         moving = Text(f"{rate:,.0f}/s" if rate >= 0.5 else "", style="green")
-        table.add_row(Text(("← " if name in outputs else "→ ") + name, style=style), f"{board.counts[name]:,}", moving)
+        table.add_row(
+            Text(("← " if name in outputs else "→ ") + name, style=style), f"{board.counts[name]:,}", moving
+        )
     return Panel(table, title="topics", **_FRAME)
 
 
 def _leads(scene: Scene, width: int, count: int) -> RenderableType:
     rows = scene.board.warmest(count, scene.at)
-    if scene.you is not None and scene.you in scene.board.leads and all(one.lead_id != scene.you for one in rows):
+    if (
+        scene.you is not None
+        and scene.you in scene.board.leads
+        and all(one.lead_id != scene.you for one in rows)
+    ):
         rows = [*rows[: count - 1], scene.board.row(scene.you, scene.at)]
     stage_width = 12 if width >= 60 else 5
     # Two for the border, one each for the band and the gaps, five for the number.
@@ -169,7 +175,9 @@ def _qualifications(board: Board, rows: int, you: str | None) -> RenderableType:
     for remark in list(board.qualifications)[: -max(1, rows // 2) - 1 : -1]:
         until = f" (cools {day_of(remark.until)})" if remark.until else ""
         name = Text(remark.name, style="bold cyan" if remark.lead_id == you else "bold")
-        table.add_row(moment_of(remark.at), Text(remark.what, style=_STAGE_STYLES[remark.what.lower()]), name + until)
+        table.add_row(
+            moment_of(remark.at), Text(remark.what, style=_STAGE_STYLES[remark.what.lower()]), name + until
+        )
         table.add_row("", "", Text(remark.reason))
     counts = board.counts
     title = f"latest of {counts['mql-events']} MQL and {counts['sql-events']} SQL events, and why"
@@ -183,20 +191,26 @@ def _remarks(board: Board, rows: int) -> RenderableType:
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for remark in list(board.remarks)[: -max(1, rows // 2) - 1 : -1]:
         table.add_row(moment_of(remark.at), Text(remark.name))
-        table.add_row("", Text(f"{remark.what}: {remark.reason}" if remark.reason else remark.what, style="dim"))
+        table.add_row(
+            "", Text(f"{remark.what}: {remark.reason}" if remark.reason else remark.what, style="dim")
+        )
     return Panel(table, title="what else happened", **_FRAME)
 
 
 def _footer(scene: Scene, width: int) -> RenderableType:
     if scene.advice is None:
-        first = Text("Thirty days of invented journeys, replayed through a real Kafka and a real worker.", style="dim")
+        first = Text(
+            "Thirty days of invented journeys, replayed through a real Kafka and a real worker.", style="dim"
+        )
         second = Text("When they are over, it is your turn." if scene.keys else "", style="dim")
         third = Text.assemble(*_key("q", "quit"))
     else:
         first = Text(scene.advice.line, style="bold cyan")
         second = Text("; ".join(scene.advice.notes), style="dim")
         keys = [part for key, (words, _) in ACTIONS.items() for part in _key(key, words)]
-        third = Text.assemble(*keys, *_key("q", "quit")) if scene.keys else Text("Ctrl-C ends it", style="dim")
+        third = (
+            Text.assemble(*keys, *_key("q", "quit")) if scene.keys else Text("Ctrl-C ends it", style="dim")
+        )
     for line in (first, second, third):
         line.truncate(width, overflow="ellipsis")
     return Group(first, second, third)

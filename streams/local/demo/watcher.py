@@ -70,7 +70,8 @@ class Watcher:
         self._consumer.close()
 
     def _ends(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
-        request = {one: OffsetSpec.latest() for one in partitions}
+        latest = OffsetSpec.latest()
+        request = dict.fromkeys(partitions, latest)
         answers = self._admin.list_offsets(request, request_timeout=_SECONDS)
         return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
 
@@ -81,7 +82,8 @@ class Watcher:
                 return None
             raise TopicsLost(f"The demo can't read the topics any more: {error.str()}.")
         topic, partition = message.topic(), message.partition()
-        assert topic is not None and partition is not None, "a record without an error has a place"
+        assert topic is not None, "a record without an error has a topic"
+        assert partition is not None, "a record without an error has a partition"
         event = self._codec.decode(topic, message.value()) if message.value() is not None else None
         arrival = message.timestamp()[1]
         return Seen(topic, partition, arrival, None if isinstance(event, BadRecord) else event)
