@@ -59,14 +59,14 @@ def publish(
 
         leadstream publish - --rate 50 < events.jsonl
     """
-    from streams.cli.options import make_codec
     from streams.kafka import require_topics
     from streams.topics import INPUT_TOPICS
+    from streams.wire.codec import Codec
 
     opened = nullcontext(sys.stdin.buffer) if file == "-" else _open(file)
     with opened as raw:
         require_topics(bootstrap, [topic.name for topic in INPUT_TOPICS])
-        session = _Publishing("-" if file == "-" else file, bootstrap, make_codec(schema_registry), rate)
+        session = _Publishing("-" if file == "-" else file, bootstrap, Codec(schema_registry), rate)
         try:
             try:
                 session.send_all(_lines(_unpacked(raw)))

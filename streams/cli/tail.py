@@ -53,18 +53,18 @@ def tail(
 
         leadstream tail sql-events --json --from-beginning --until-end > sql-events.jsonl
     """
-    from streams.cli.options import make_codec
     from streams.cli.summary import one_line
     from streams.kafka import require_topics
     from streams.topics import TOPICS
-    from streams.wire.badrecord import BadRecord
+    from streams.wire.bad import BadRecord
+    from streams.wire.codec import Codec
     from streams.wire.jsonlines import render_line
 
     names = list(dict.fromkeys(topics))
     metadata = require_topics(bootstrap, names)
     if strangers := [name for name in names if name not in TOPICS]:
         raise UnknownTopic(f"Can't read {', '.join(strangers)}; these can be read: {', '.join(TOPICS)}.")
-    codec = make_codec(schema_registry)
+    codec = Codec(schema_registry)
 
     def line(message: Message) -> bytes | None:
         (topic, partition), offset = _place(message)
