@@ -1,7 +1,7 @@
 """A schema registry that speaks Confluent's API.
 
-Three answers are told apart, since they mean different things to a worker: a schema; "there is no such schema", for
-sure; and no answer, upon which it waits.
+Three answers are told apart, since they mean different things to a worker: a schema; "there is no such
+schema", for sure; and no answer, upon which it waits.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ class ConfluentRegistry:
                 return None
             if status in (401, 403, 404, 409, 422):
                 raise RegistryRefused(
-                    f"schema registry {self.url} refused to {purpose}: {error.error_message} (HTTP {status}); "
+                    f"schema registry {self.url} refused to {purpose}: {error.error_message} "
+                    f"(HTTP {status}); "
                     "check its address, the credentials and the subject's compatibility rule"
                 ) from error
             raise RegistryUnavailable(

@@ -45,7 +45,7 @@ class Schema:
 
     @classmethod
     def parse(cls, text: str) -> Schema:
-        """Raises fastavro's SchemaParseException, UnknownType or ValueError when `text` is no record schema."""
+        """Raises fastavro's SchemaParseException and UnknownType, or ValueError, for other texts."""
         declaration = json.loads(text)
         if not isinstance(declaration, dict) or declaration.get("type") != "record":
             raise ValueError("not the schema of a record")

@@ -13,7 +13,7 @@ LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
 
 
 def rfc3339(at: int) -> str:
-    """`2026-11-22T21:44:22.123Z` of ms since the epoch. Raises OverflowError outside of the years 1 to 9999."""
+    """`2026-11-22T21:44:22.123Z` of ms since the epoch. OverflowError outside of the years 1 to 9999."""
     return (_EPOCH + at * _MS).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 

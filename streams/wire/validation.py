@@ -16,8 +16,7 @@ from streams.wire.schemas import shipped
 from streams.wire.times import LATEST
 
 MAX_AGE_MS: Final = 400 * DAY_MS
-#: Of a value on a topic, in bytes. Brokers take 1 MB by default; a larger one was let in by a changed
-#: setting.
+#: Of a value on a topic, in bytes. Brokers take 1 MB unless told otherwise.
 MAX_VALUE_BYTES: Final = 1_000_000
 #: Of a key on a topic, and of the texts that are ids, in bytes.
 MAX_ID_BYTES: Final = 1_000
