@@ -33,8 +33,8 @@ def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: 
     """Why the event is noise, one of `REASONS`, or None when a person may stand behind it.
 
     `internal`: its address is in one of the model's own networks. `machine_open`: a mail proxy or a security
-    gateway opened the e-mail. `scanner`: the e-mail was opened too soon after it was sent. `bot`: the user agent
-    is a known crawler's. What is unknown (no address, no user agent) is no noise.
+    gateway opened the e-mail. `scanner`: the e-mail was opened too soon after it was sent. `bot`: a known
+    crawler's user agent. What is unknown (no address, no user agent) is no noise.
     """
     noise = model.noise
     if noise.internal and (ip := fields.get("ip")):
@@ -61,7 +61,7 @@ def _opened_by_machine(user_agent: str) -> bool:
 
 @lru_cache(maxsize=16_384)
 def _is_bot(user_agent: str) -> bool:
-    """Several hundred patterns, half a millisecond: remembered, as few user agents make most of the traffic."""
+    """Several hundred patterns take half a millisecond: remembered, as few user agents make most traffic."""
     return bool(is_crawler(user_agent))
 
 
