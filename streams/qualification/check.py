@@ -1,7 +1,7 @@
 """What is wrong with a model that loads: cells that contradict the thresholds, and what can never happen.
 
-The matrix cuts fit and interest into regions. A lead's fit is bounded by what the fit rules can give; a row that
-no fit reaches is not judged.
+The matrix cuts fit and interest into regions. A lead's fit is bounded by what the fit rules can give; a row
+that no fit reaches is not judged.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class _Region:
 def disagreements(model: Model) -> Iterator[str]:
     """Cells of the matrix that say something else than the `mql` and `sql` thresholds.
 
-    A NURTURE cell must lie within the MQL thresholds, and a SALES cell within a path that asks for nothing but
-    fit and interest. No other cell may hold what is an MQL by the thresholds, and none but SALES what such a path
-    takes.
+    A NURTURE cell must lie within the MQL thresholds, and a SALES cell within a path that asks for nothing
+    but fit and interest. No other cell may hold what is an MQL by the thresholds, and none but SALES what such
+    a path takes.
     """
     mql = model.mql
     paths = [path for path in model.sql_paths if _plain(path)]
@@ -179,7 +179,8 @@ def _cut_off_points(model: Model) -> Iterator[str]:
             what, bound = "floor", group.floor
         else:
             continue
-        yield f"rule {rule.name}: of its {figure(points)} points the {what} of {group.name} leaves {figure(bound)}"
+        left = f"the {what} of {group.name} leaves {figure(bound)}"
+        yield f"rule {rule.name}: of its {figure(points)} points {left}"
 
 
 def _most_interest(model: Model) -> float:
