@@ -119,7 +119,7 @@ def works_alone(diary: Diary, person: Person, hours: OfficeHours) -> None:
 def is_turned_down(diary: Diary, person: Person, hours: OfficeHours) -> None:
     """Books a demo, sales finds no budget: rests, and later interest doesn't bring it back."""
     diary.visits(hours.on(3, 13), "/", "/demo", source=SOCIAL)
-    diary.tells(hours.on(3, 13.1), **person.profile)
+    diary.tells(hours.on(2, 15), **person.profile)
     diary.books_demo(hours.on(3, 13.2), "BOOKED")
     diary.hears_from_sales(hours.on(5, 17), "REJECTED", "no_budget")
     diary.visits(hours.on(12, 10), "/pricing", "/product", minutes=3)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import OffsetSpec
 
 from streams.errors import LeadstreamError
@@ -16,7 +24,14 @@ from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 
 _SECONDS = 15.0
+#: How long a busy machine may take to make the logs of new partitions.
+_LOGS_SECONDS = 60.0
 _AT_ONCE = 1_000
+_LOGS_BEING_MADE = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 class TopicsLost(LeadstreamError):
@@ -70,10 +85,19 @@ class Watcher:
         self._consumer.close()
 
     def _ends(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
-        latest = OffsetSpec.latest()
-        request = dict.fromkeys(partitions, latest)
-        answers = self._admin.list_offsets(request, request_timeout=_SECONDS)
-        return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
+        deadline = time.monotonic() + _LOGS_SECONDS
+        while True:
+            answers = self._admin.list_offsets(
+                dict.fromkeys(partitions, OffsetSpec.latest()), request_timeout=_SECONDS
+            )
+            try:
+                return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
+            except KafkaException as failed:
+                error = failed.args[0]
+                # A broker says that topics are there before it has made the logs of all their partitions.
+                if error.code() not in _LOGS_BEING_MADE or time.monotonic() > deadline:
+                    raise TopicsLost(f"Kafka does not say where the topics end: {error.str()}.") from None
+                time.sleep(0.1)
 
     def _seen(self, message: Message) -> Seen | None:
         error = message.error()
