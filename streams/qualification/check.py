@@ -60,8 +60,8 @@ def disagreements(model: Model) -> Iterator[str]:
     """Cells of the matrix that say something else than the `mql` and `sql` thresholds.
 
     A NURTURE cell must lie within the MQL thresholds, and a SALES cell within a path that asks for nothing
-    but fit and interest. No other cell may hold what is an MQL by the thresholds, and none but SALES what such
-    a path takes.
+    but fit and interest. No other cell may hold what is an MQL by the thresholds, and none but SALES what
+    such a path takes.
     """
     mql = model.mql
     paths = [path for path in model.sql_paths if _plain(path)]
