@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from streams.engine.seam import Batch, Output, Record
 
-OUT, REFUSED, SILENCE_MS = "counted", "refused", 3_600_000
+SILENCE_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Count:
 class CountingLogic:
     """Emits `<number>` under the key for every record, and `silent <number>` when an hour has passed."""
 
+    def __init__(self, out: str = "counted", refused: str = "refused") -> None:
+        self._out = out
+        self._refused = refused
+
     def decode(self, record: Record) -> Event:
         try:
             return Event(int((record.value or b"").split()[0]))
@@ -38,17 +42,17 @@ class CountingLogic:
 
     def handle(self, record: Record, item: Event, batch: Batch) -> None:
         if item.time is None or record.key is None:
-            batch.emit(Output(REFUSED, record.key, record.value, [("offset", b"%d" % record.offset)]))
+            batch.emit(Output(self._refused, record.key, record.value, [("offset", b"%d" % record.offset)]))
             return
         count = batch.get(record.key) or Count(0, item.time)
         count.number += 1
         count.last = max(count.last, item.time)
         batch.put(record.key, count, count.last + SILENCE_MS)
-        batch.emit(Output(OUT, record.key, b"%d" % count.number))
+        batch.emit(Output(self._out, record.key, b"%d" % count.number, [("at", b"%d" % item.time)]))
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
         count = batch.get(key)
-        batch.emit(Output(OUT, key, b"silent %d" % count.number))
+        batch.emit(Output(self._out, key, b"silent %d" % count.number))
         batch.delete(key)
 
     def pack(self, state: Count) -> bytes:

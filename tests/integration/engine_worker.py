@@ -1,0 +1,50 @@
+"""A worker process for tests: `streams.engine` running the counting application.
+
+python engine_worker.py BOOTSTRAP APP PARTITIONS [INSTANCE]
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from counting import CountingLogic
+
+from streams.engine.app import create_app, run
+from streams.engine.config import EngineConfig
+from streams.engine.seam import Observer
+from streams.errors import LeadstreamError
+
+SOURCES = ("views", "opens")
+
+
+def config(bootstrap: str, app_id: str, partitions: int, instance: str | None = None) -> EngineConfig:
+    """Topics carry the application's name, so that tests on one broker do not meet."""
+    return EngineConfig(
+        app_id, bootstrap, tuple(f"{app_id}-{name}" for name in SOURCES), f"{app_id}-changelog", partitions,
+        grace_ms=120_000, instance_id=instance, session_timeout_s=6.0, heartbeat_s=1.0,
+    )  # fmt: skip
+
+
+class Says(Observer):
+    def ready(self, partitions: Sequence[int]) -> None:
+        print("ready", *partitions, flush=True)
+
+
+def main(bootstrap: str, app_id: str, partitions: str, instance: str | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logic = CountingLogic(f"{app_id}-counted", f"{app_id}-refused")
+    try:
+        run(create_app(config(bootstrap, app_id, int(partitions), instance), logic, Says()))
+    except LeadstreamError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

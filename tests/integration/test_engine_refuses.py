@@ -1,0 +1,87 @@
+"""Surroundings that do not fit: the engine does not start, says why, and changes nothing."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_bed import Bed
+
+from streams.engine.envelope import RESERVED_KEY, pack_progress
+from streams.engine.seam import Progress
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def bed(bootstrap: str, tmp_path: Path) -> Iterator[Bed]:
+    with Bed(bootstrap, tmp_path) as made:
+        yield made
+
+
+def refused(bed: Bed) -> str:
+    """What a worker says that refuses to start; it must be one clear line and not a traceback."""
+    status, log = bed.ends(bed.worker())
+    assert status == 1, log
+    assert "Traceback" not in log
+    return log
+
+
+def test_a_missing_topic(bed: Bed) -> None:
+    bed.delete("opens")
+    assert f"{bed.app_id}-opens is missing" in refused(bed)
+
+
+def test_a_changelog_with_another_number_of_partitions(bed: Bed) -> None:
+    bed.delete("changelog")
+    bed.create("changelog", bed.partitions + 2)
+    assert f"{bed.app_id}-changelog has {bed.partitions + 2} partitions" in refused(bed)
+
+
+def test_a_foreign_record_in_the_changelog_names_partition_and_offset(bed: Bed) -> None:
+    bed.send("changelog", b"key", b"\x01" + bytes(8), 1)
+    bed.send("changelog", b"key", b"not ours", 1)
+    bed.views(0)
+    log = refused(bed)
+    assert f"{bed.app_id}-changelog, partition 1, offset 1: not a record of this engine" in log
+    assert "start again" in log
+    assert list(bed.read("counted")) == []
+
+
+def test_state_that_was_spread_over_another_number_of_partitions(bed: Bed) -> None:
+    bed.send("changelog", RESERVED_KEY, pack_progress(Progress({}, None, False, 99)), 0)
+    bed.views(0)
+    assert "had 99 partitions" in refused(bed)
+
+
+def test_a_source_topic_that_was_made_anew(bed: Bed) -> None:
+    bed.views(200)
+    worker = bed.worker()
+    bed.done()
+    worker.send_signal(signal.SIGTERM)
+    bed.ends(worker)
+    bed.delete("views")
+    bed.create("views")
+    log = refused(bed)
+    assert f"Topic {bed.app_id}-views, partition" in log
+    assert "made anew" in log
+
+
+def test_no_broker(bed: Bed) -> None:
+    bed.bootstrap = "127.0.0.1:9"
+    assert "No answer from a Kafka broker at 127.0.0.1:9" in refused(bed)
+
+
+def test_two_workers_with_the_same_instance_name(bed: Bed) -> None:
+    first = bed.worker("one")
+    bed.ready(first)
+    bed.views(500)
+    second = bed.worker("one")
+    bed.ready(second)
+    status, log = bed.ends(first)
+    assert status == 1
+    assert "instance" in log
+    bed.views(500)
+    bed.done()
