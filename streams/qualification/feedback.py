@@ -51,7 +51,8 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
     if event.occurred_at < lead.stage_since:
         turn.change(at, "FEEDBACK", reason=f"{said}, older than the stage", qualification_id=answers)
         return
-    target = _TABLE[lead.stage][_DISPOSITIONS.index(disposition)]
+    stage = lead.stage
+    target = _TABLE[stage][_DISPOSITIONS.index(disposition)]
     qualification_id = answers or (lead.episode.qualification_id if lead.episode else None)
     if target == LEAD:
         rest(turn, at, "FEEDBACK", fields["reason"], said)
@@ -64,6 +65,9 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
         turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id)
         if target == CUSTOMER:
             end_episode(lead, at)
+    if lead.stage != stage:
+        # The answer's own time, not when it was handled: of two that come late together both count.
+        lead.stage_since = event.occurred_at
 
 
 def _current(lead: Lead, qualification_id: str) -> bool:

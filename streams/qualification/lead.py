@@ -82,6 +82,7 @@ class Lead(msgspec.Struct, array_like=True):
     lead_id: str
     as_of: int
     stage: str = VISITOR
+    #: when what made the stage happened: feedback that is older changes nothing
     stage_since: int = 0
     sequence: int = 0
     groups: dict[str, Decayed] = {}

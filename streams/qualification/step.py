@@ -124,6 +124,7 @@ def _remember(turn: Turn, event: Event, at: int) -> str:
         if lead.stage == VISITOR:
             turn.groups_changed()
             turn.change(at, "IDENTIFIED", to=LEAD)
+            lead.stage_since = event.occurred_at  # an import's feedback may be older than its handling
         note_facts(lead, event, model)
         return "PROFILE"
     elif event.kind == "sales_feedback":
