@@ -96,19 +96,25 @@ def remember(lead: Lead, group: Group, contribution: Contribution) -> None:
 
 
 def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:
-    """Take back what is left of a booking's points, exactly; `at` is when it was cancelled."""
+    """Take back what is left of a booking's points, exactly; `at` is when it was cancelled.
+
+    What was given for booking it again later stays, though the cancellation reaches us after it.
+    """
     booking = booking_of(lead, booking_id)
+    kept = tuple(entry for entry in booking.given if entry[3] > at)
     for _, group_name, points, occurred_at in booking.given:
         group = model.groups.get(group_name)
-        if group is not None:
+        if group is not None and occurred_at <= at:
             lead.groups[group_name] = add(
                 lead.groups.get(group_name), -points, occurred_at, group.half_life_ms
             )
             lead.strongest[group_name] = tuple(
-                one for one in lead.strongest.get(group_name, ()) if one.booking_id != booking_id
+                one
+                for one in lead.strongest.get(group_name, ())
+                if one.booking_id != booking_id or one.occurred_at > at
             )
     cancelled_at = max(booking.cancelled_at, at)
-    put_booking(lead, Booking(booking_id, (), booking.facts, cancelled_at))
+    put_booking(lead, Booking(booking_id, kept, booking.facts, cancelled_at))
 
 
 def booking_of(lead: Lead, booking_id: str) -> Booking:

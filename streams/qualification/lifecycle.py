@@ -199,10 +199,11 @@ def inactive_due(lead: Lead, model: Model) -> int | None:
 def _low_touch(turn: Turn, at: int) -> None:
     """Tell once that a known lead of low fit is hot, until it has cooled."""
     lead, model = turn.lead, turn.model
+    routed = turn.route(at) == "LOW_TOUCH"
     if lead.low_touch:
-        if turn.interest(at) < model.low_touch_ends_below:
+        if not routed and turn.interest(at) < model.low_touch_ends_below:
             lead.low_touch = False
-    elif lead.stage in (LEAD, MQL) and turn.route(at) == "LOW_TOUCH":
+    elif routed and lead.stage in (LEAD, MQL):
         lead.low_touch = True
         turn.change(at, "LOW_TOUCH", reason=f"interest {turn.interest(at):.1f} with fit {turn.fit:g}")
 
