@@ -16,6 +16,8 @@ MAX_AGE_DAYS = 400
 #: How many contributions a group keeps as evidence; the others are one line.
 STRONGEST = 3
 REMEMBERED_BOOKINGS = 8
+#: The statuses that take a booking's points back. A rule of their own may still give (or take) points for them.
+CANCELLED = ("CANCELLED", "NO_SHOW")
 
 
 def parts_of(lead: Lead, model: Model) -> list[tuple[Group, Decayed]]:
@@ -153,9 +155,8 @@ def _booked_already(lead: Lead, event: Event, rule: Rule) -> bool:
     if event.kind != "demo_booking":
         return False
     booking = booking_of(lead, event.fields["booking_id"])
-    return event.occurred_at <= booking.cancelled_at or any(
-        name == rule.name for name, *_ in booking.given
-    )
+    called_off = event.fields["status"] not in CANCELLED and event.occurred_at <= booking.cancelled_at
+    return called_off or any(name == rule.name for name, *_ in booking.given)
 
 
 def _exhausted(lead: Lead, rule: Rule, occurred_at: int) -> bool:

@@ -106,6 +106,7 @@ class Lead(msgspec.Struct, array_like=True):
     last_scored: int = 0
     #: whether the current silence has had its inactivity points
     inactive: bool = False
+    #: when the last event was judged: a visitor is forgotten so long after it, also when history is imported
     last_event: int = 0
     episode: Episode | None = None
     episode_ended: int = 0

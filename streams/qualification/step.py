@@ -6,15 +6,13 @@ from streams.qualification.due import next_due, pass_time
 from streams.qualification.events import Event, Transition
 from streams.qualification.feedback import take_feedback
 from streams.qualification.fit import update_profile
-from streams.qualification.interest import retract_booking, score_event
+from streams.qualification.interest import CANCELLED, retract_booking, score_event
 from streams.qualification.lead import LEAD, VISITOR, Lead
 from streams.qualification.lifecycle import judge
 from streams.qualification.memory import is_duplicate, note_facts, remember_visit
 from streams.qualification.model import Model
 from streams.qualification.noise import noise_reason
 from streams.qualification.turn import Turn
-
-_CANCELLED = ("CANCELLED", "NO_SHOW")
 
 
 def judged_at(lead: Lead | None, event: Event, stream_time: int, model: Model) -> int:
@@ -96,9 +94,9 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
     if noise is not None:
         turn.ignore(noise)
         return False
-    lead.last_event = max(lead.last_event, event.occurred_at)
+    lead.last_event = at
     cause = _remember(turn, event, at)
-    cancelled = event.kind == "demo_booking" and event.fields["status"] in _CANCELLED
+    cancelled = event.kind == "demo_booking" and event.fields["status"] in CANCELLED
     if cancelled:
         retract_booking(lead, event.fields["booking_id"], event.occurred_at, model)
     ignored = score_event(lead, event, model)

@@ -98,6 +98,7 @@ class Turn:
         reason: str | None = None,
         qualification_id: str | None = None,
         respond_by: int | None = None,
+        id_kind: str = "lifecycle",
     ) -> None:
         """Move the lead to stage `to` (None: it stays) and emit the LifecycleEvent of it."""
         lead = self.lead
@@ -109,7 +110,7 @@ class Turn:
         self.out.append(
             Changed(
                 {
-                    "event_id": output_id(lead.lead_id, "lifecycle", at, lead.sequence),
+                    "event_id": output_id(lead.lead_id, id_kind, at, lead.sequence),
                     "lead_id": lead.lead_id,
                     "occurred_at": at,
                     "sequence": lead.sequence,
@@ -160,9 +161,12 @@ class Turn:
         )
 
     def forget(self, at: int, cause: str, reason: str | None) -> None:
-        """Emit the end of the lead; the caller drops the state."""
+        """Emit the end of the lead; the caller drops the state.
+
+        Its id is of a kind of its own: a new life, whose sequence begins at 1 again, may begin at the same instant.
+        """
         lead = self.lead
-        self.change(at, cause, to="visitor", reason=reason)
+        self.change(at, cause, to="visitor", reason=reason, id_kind="end")
         if lead.written is not None:
             self.out.append(Scored(lead.lead_id, None))
         self.gone = True
