@@ -26,6 +26,7 @@ _WORDS = {
     "d": ("download", "downloads"),
     "b": ("demo booking", "demo bookings"),
 }
+_KINDS = {"p": "page_view", "d": "download", "b": "demo_booking"}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
@@ -53,18 +54,19 @@ class Adviser:
         if stage == MQL:
             until = qualified_until(lead, self._model) if lead is not None and lead.stage == MQL else None
             if until is not None:
-                notes.insert(0, f"as an MQL you would cool on {day_of(until)}")
+                notes.insert(0, f"MQL until {day_of(until)}")
             goal, points = "SQL", self._hot()
         else:
             goal, points = "MQL", self._model.mql.interest
+            notes.append("a demo booking makes an SQL at once")
         shown = _below(interest, points)
         ways = self._ways(lead, lead_id, goal, now)
-        more = " more" if interest > 0 else ""
         line = f"you: {shown} of {points:g}"
         if ways:
-            line += ", " + " or ".join(_in_words(count, key, more) for key, count in ways) + f" to {goal}"
-        if goal == "MQL" and ("b", 1) not in ways:
-            line += "; a demo booking makes an SQL at once"
+            more = _done(lead)
+            line += (
+                ", " + " or ".join(_in_words(count, key, key in more) for key, count in ways) + f" to {goal}"
+            )
         return Advice(line, notes)
 
     def _hot(self) -> float:
@@ -96,10 +98,10 @@ class Adviser:
         gain = self._gain(lead, lead_id, key, now)
         if gain > newcomer - 0.5:
             return None
-        left = f"the next brings only {gain:+.0f}" if gain > 0.5 else "more of them bring nothing"
+        left = f"the next brings {gain:+.0f}" if gain > 0.5 else "the next brings nothing"
         if lead is not None and self._limited(lead, lead_id, key, now):
-            return f"{_WORDS[key][1]} are used up for today, {left}"
-        return f"{_WORDS[key][1]} have reached their cap, {left}"
+            return f"{_WORDS[key][1]} used up for today, {left}"
+        return f"{_WORDS[key][1]} at their cap, {left}"
 
     def _gain(self, lead: Lead | None, lead_id: str, key: str, now: int) -> float:
         before = interest_at(lead, self._model, now) if lead is not None else 0.0
@@ -133,9 +135,15 @@ class Adviser:
         return event_of(kind, whole, at)
 
 
-def _in_words(count: int, key: str, more: str) -> str:
+def _done(lead: Lead | None) -> set[str]:
+    """The keys whose traces are among the strongest contributions."""
+    kinds = {one.kind for group in lead.strongest.values() for one in group} if lead is not None else set()
+    return {key for key, kind in _KINDS.items() if kind in kinds}
+
+
+def _in_words(count: int, key: str, more: bool) -> str:
     one, many = _WORDS[key]
-    return f"{_NUMBERS[count]}{more} {one if count == 1 else many}"
+    return f"{_NUMBERS[count]}{' more' if more else ''} {one if count == 1 else many}"
 
 
 def _below(interest: float, points: float) -> str:

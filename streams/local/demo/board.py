@@ -23,7 +23,7 @@ from streams.topics import INPUT_TOPICS, TOPICS
 _RATE_SECONDS = 3.0
 _KEPT = 200
 #: A lead that did something within this long (ms) counts as warming.
-_WARMING_MS = 12 * 3_600_000
+_WARMING_MS = 24 * 3_600_000
 
 _INPUTS = frozenset(topic.name for topic in INPUT_TOPICS)
 #: Of one lead each, and keyed by it.
@@ -91,13 +91,7 @@ class Board:
         elif seen.topic == "lifecycle-events":
             return self._changed(event)
         elif seen.topic == "dead-letters":
-            where = f"{event['topic']}/{event['partition']} at {event['offset']}"
-            return self._remark(
-                event["seen_at"],
-                event["lead_id"] or "",
-                "dead letter",
-                f"{event['error']}: {event['detail']} ({where})",
-            )
+            return self._refused(event)
         return None
 
     def stage_of(self, lead_id: str) -> str:
@@ -183,6 +177,12 @@ class Board:
         self, at: int, lead_id: str, what: str, reason: str, profile: dict[str, Any] | None = None
     ) -> Remark:
         remark = Remark(at, lead_id, self._name(lead_id, profile), what, reason)
+        self.remarks.append(remark)
+        return remark
+
+    def _refused(self, letter: dict[str, Any]) -> Remark:
+        where = f"{letter['topic']}/{letter['partition']} at {letter['offset']}"
+        remark = Remark(letter["seen_at"], "", where, "dead letter", f"{letter['error']}: {letter['detail']}")
         self.remarks.append(remark)
         return remark
 

@@ -9,7 +9,7 @@ from streams.local.demo.diary import ADVERT, DIRECT, NEWSLETTER, SEARCH, SITE, S
 from streams.local.demo.office_hours import DAY_MS, OfficeHours
 from streams.local.demo.people import EMPLOYERS, ROLES, Person
 
-VISITORS = 420
+VISITORS = 520
 SUBSCRIBERS = 120
 _CAMPAIGNS = ("monthly-notes", "product-news", "invitation", "case-of-the-month")
 _SOURCES = (SEARCH, SEARCH, SEARCH, DIRECT, DIRECT, SOCIAL, ADVERT, NEWSLETTER)
@@ -37,7 +37,7 @@ def crowd(seed: int, hours: OfficeHours, suffix: str = "") -> list[Happening]:
     happenings: list[Happening] = []
     for number in range(1, VISITORS + 1):
         diary = Diary(f"visitor-{number:03}{suffix}", random)
-        _wander(diary, random, hours, sessions=random.choice((1, 1, 2, 3, 4, 6)))
+        _wander(diary, random, hours, sessions=random.choice((1, 1, 1, 2, 3, 5)))
         happenings += diary.happenings
     mailings = sorted(hours.sometime(random) for _ in _CAMPAIGNS)
     for number in range(1, SUBSCRIBERS + 1):
@@ -64,7 +64,7 @@ def _wander(diary: Diary, random: Random, hours: OfficeHours, sessions: int) -> 
     for _ in range(sessions):
         pages = [_page(random) for _ in range(random.choice((1, 2, 3, 4, 5, 8)))]
         source = random.choice(_SOURCES)
-        diary.visits(hours.sometime(random), *pages, source=source, minutes=random.uniform(0.2, 2.0))
+        diary.visits(hours.sometime(random), *pages, source=source, minutes=random.uniform(0.1, 1.2))
 
 
 def _read_mail(diary: Diary, random: Random, hours: OfficeHours, mailings: list[int]) -> None:

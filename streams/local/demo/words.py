@@ -18,3 +18,8 @@ def minute_of(at: int) -> str:
 def moment_of(at: int) -> str:
     """`at` (ms) as `Mon  7 Dec 14:05`."""
     return time.strftime("%a %e %b %H:%M", time.gmtime(at / 1000))
+
+
+def short_moment_of(at: int) -> str:
+    """`at` (ms) as ` 7 Dec 14:05`."""
+    return time.strftime("%e %b %H:%M", time.gmtime(at / 1000))
