@@ -17,7 +17,7 @@ from streams import __version__
 from streams.errors import LeadstreamError
 
 #: In the order of `leadstream --help`.
-_FAMILIES = ("demo", "broker", "topics", "worker", "publish", "tail", "backtest")
+_FAMILIES = ("demo", "broker", "topics", "worker", "publish", "tail", "backtest", "model")
 
 
 def _version(wanted: bool) -> None:
@@ -46,8 +46,8 @@ def command() -> Any:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
-        context_settings={"help_option_names": ["--help", "-h"]},
+        rich_markup_mode=None,  # plain text: in the terminal at once, and the same in a log
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
     )
     for family in _FAMILIES:
         import_module(f"streams.cli.{family}").register(app)

@@ -26,7 +26,7 @@ def broker(
         ),
     ] = None,
 ) -> None:
-    """Run a real Apache Kafka broker on this machine, without Docker or an installed Java.
+    """Run a real Kafka broker on this machine, without Docker or Java.
 
     It prints `ready 127.0.0.1:PORT` when it serves; Ctrl-C or SIGTERM ends it. It listens on this machine
     only, without authentication: for development and tests.

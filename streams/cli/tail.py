@@ -43,7 +43,7 @@ def tail(
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
     schema_registry: SchemaRegistry = None,
 ) -> None:
-    """Show the records of topics as they come, one a line. Ctrl-C ends it.
+    """Show the records of topics as they come; Ctrl-C ends it.
 
     Reads committed records only and leaves no trace: no consumer group, no offsets.
 
@@ -53,6 +53,8 @@ def tail(
 
         leadstream tail sql-events --json --from-beginning --until-end > sql-events.jsonl
     """
+    import msgspec
+
     from streams.cli.summary import one_line
     from streams.kafka import require_topics
     from streams.topics import TOPICS
@@ -76,7 +78,10 @@ def tail(
             return None
         shown_key = key.decode(errors="replace") if key is not None else None
         if json:
-            return render_line(topic, event, partition=partition, offset=offset, key=shown_key)
+            place = {"partition": partition, "offset": offset, "key": shown_key}
+            if event is None:  # a tombstone on a compacted topic
+                return msgspec.json.encode({"topic": topic, **place, "event": None})
+            return render_line(topic, event, **place)
         return one_line(topic, shown_key, event).encode()
 
     reader = _Reader(bootstrap, metadata, names, from_beginning)
@@ -153,8 +158,9 @@ class _Reader:
 
         from streams.kafka import admin_client
 
+        admin = admin_client(self._bootstrap)  # named: answers only come while the client lives
         try:
-            answers = admin_client(self._bootstrap).list_offsets(
+            answers = admin.list_offsets(
                 dict.fromkeys(partitions, which),
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=15,

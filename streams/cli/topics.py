@@ -28,7 +28,7 @@ def topics(
     ] = "leadstream",
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
 ) -> None:
-    """Create the topics that are missing, and put settings right that differ.
+    """Create missing topics, put settings right, report drift.
 
     A wrong number of partitions can't be put right: leads would part from their state. It is reported, and
     the exit code is 1.
