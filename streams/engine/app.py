@@ -9,7 +9,6 @@ are what a table would have been.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -76,7 +75,7 @@ def create_app(
         datadir=os.path.join(tempfile.gettempdir(), f"faust-{os.getpid()}"),
     )
     for name in ("faust", "mode", "aiokafka"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they narrate every step at INFO
+        logging.getLogger(name).setLevel(logging.ERROR)  # they narrate, and warn of each rebalance
     app.engine = Engine(config, logic, observer or Observer(), end)
     app.config = config
     topic = app.topic(*config.topics, schema=ChunkSchema(), partitions=config.partitions)
@@ -104,25 +103,35 @@ async def _serve(app: EngineApp) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await app.start()
-    crashed = loop.create_task(app.wait_until_stopped())
     asked = loop.create_task(stop.wait())
-    await asyncio.wait({crashed, asked}, return_when=asyncio.FIRST_COMPLETED)
-    if not stop.is_set():
+    # Starting lasts until the first partitions are assigned; a stop must not have to wait for that.
+    started = loop.create_task(app.start())
+    await asyncio.wait({started, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if started.done() and not stop.is_set():
+        error = started.exception()
+        if error is not None:
+            app.engine.fail(error)
+        ended = loop.create_task(app.wait_until_stopped())
+        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+    if stop.is_set():
+        await _drain(app)
+    else:
         app.engine.fail(app.crash_reason or RuntimeError("Faust stopped by itself"))
-        return
+    asked.cancel()
+
+
+async def _drain(app: EngineApp) -> None:
     log.info("stopping: finishing the batches at hand")
     try:
         async with asyncio.timeout(app.config.drain_s):
             await app.engine.suspend()
             await app.consumer.commit()
             await app.stop()
-    except TimeoutError:
+    except Exception:
         log.warning(
-            "not drained after %.0f s; the next start goes on from the last commit", app.config.drain_s
+            "not drained within %.0f s; the next start goes on from the last commit",
+            app.config.drain_s,
+            exc_info=True,
         )
         app.engine.end(1)
-    for task in (crashed, asked):
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.engine.clock import Clock
@@ -120,6 +121,8 @@ class Engine:
             log.critical("%s", error)
         elif isinstance(error, CommitImpossible):
             log.critical("Ending without committing, to start again from the changelog: %s", error)
+        elif isinstance(error, KafkaError):
+            log.critical("Ending: Kafka refused what can't be done without: %s", error)
         else:
             log.critical("Ending because of a defect, without committing: %r", error, exc_info=error)
         for handler in logging.getLogger().handlers:

@@ -9,12 +9,14 @@ for:
   the engine;
 - `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `_commit`: read_committed, fetch
   times, positions;
-- aiokafka's subscription state: position and last stable offset of a partition, for "caught up".
+- aiokafka's subscription state: position and last stable offset of a partition, for "caught up";
+- aiokafka's coordinator: the member id, to notice that another process took this one's name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import aiokafka
 from faust.types import TP
@@ -51,3 +53,10 @@ def positions(consumer: aiokafka.AIOKafkaConsumer) -> Iterator[tuple[TP, int | N
     for tp in assignment.tps:
         state = assignment.state_value(tp)
         yield tp, state._position, state.lso
+
+
+def member_id(consumer: aiokafka.AIOKafkaConsumer) -> str:
+    """The name the group knows this consumer by; empty when the group does not know it."""
+    coordinator: Any = consumer._coordinator
+    name: str = coordinator.member_id
+    return name

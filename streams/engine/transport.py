@@ -12,6 +12,7 @@ acknowledgement is used.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -22,7 +23,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from faust.types.transports import ConsumerT
 
-from streams.engine.faust_internals import positions
+from streams.engine.faust_internals import member_id, positions
+from streams.engine.seam import EngineError
 
 if TYPE_CHECKING:
     from streams.engine.app import EngineApp
@@ -69,6 +71,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         super().__post_init__()
         self.positions: Mapping[TP, Position] = {}
         self._handed_out: dict[TP, int] = {}
+        self._beat_at = self._gap_at = time.monotonic()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -84,7 +87,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_poll_records=conf.broker_max_poll_records,
-            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            # Full buffers that wait for a registry are no reason to leave the group; the watchdog judges
+            # idleness.
+            max_poll_interval_ms=2**31 - 1,
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
@@ -98,6 +103,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(*args, **kwargs)
+        self._beat()
         for tp, chunk in records.items():
             self._handed_out[tp] = chunk[-1].offset + 1
         handed_out = self._handed_out.get
@@ -106,6 +112,24 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             for tp, position, stable in positions(self._ensure_consumer())
         }
         return records
+
+    def _beat(self) -> float:
+        """Remember when this process last stood still for long. Returns the time."""
+        now = time.monotonic()
+        if now - self._beat_at > self.app.conf.broker_session_timeout / 2:
+            self._gap_at = now
+        self._beat_at = now
+        return now
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the group forgot this member although it was alive and has a name of its own: another
+        process joined under the same name.
+        """
+        conf = self.app.conf
+        if conf.consumer_group_instance_id is None or member_id(self._ensure_consumer()):
+            return False
+        return self._beat() - self._gap_at > 2 * conf.broker_session_timeout
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer: Any = self._ensure_consumer()
@@ -201,6 +225,14 @@ class ChunkConsumer(driver.Consumer):
         """The engine watches its own progress; Faust's check does not know chunks and would cry wolf."""
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        if revoked and self._thread.replaced:
+            name = self.app.conf.consumer_group_instance_id
+            self.app.engine.fail(
+                EngineError(
+                    f"Another worker joined the group {self.app.conf.id} as instance {name!r}, so this one "
+                    "ends. Give every worker an instance name of its own."
+                )
+            )
         await self.app.engine.suspend()
         await self.commit()
         await super().on_partitions_revoked(revoked)
