@@ -12,7 +12,7 @@ BANT_FIELDS = ("budget", "authority", "need", "timeline")
 
 def fit_of(profile: Mapping[str, Any], model: Model) -> float:
     """The fit of a profile in points. Unknown facts give nothing."""
-    return sum(rule.points for rule in model.fit if rule.when.matches(profile)) if profile else 0.0
+    return sum((rule.points for rule in model.fit if rule.when.matches(profile)), 0.0) if profile else 0.0
 
 
 def fit_points(profile: Mapping[str, Any], model: Model) -> list[FitRule]:
