@@ -52,7 +52,10 @@ class Qualification:
 
 def happening(rule: Rule, model: Model) -> Happening:
     """The least event that meets `rule`: it also meets what asks nothing of its kind, or just the same."""
-    met = [one for one in model.rules[rule.on] if one is rule or (one.also and _implied(one.when, rule.when))]
+    rules = model.rules[rule.on]
+    met = [one for one in rules if one is rule or (one.also and _implied(one.when, rule.when))]
+    if rule.also:  # whatever meets nothing else meets the rule that takes everything
+        met += [one for one in rules if one.when.always and not one.also]
     facts = [fact for fact in model.facts_on.get(rule.on, ()) if _implied(fact.when, rule.when)]
     fields: dict[str, Any] = {}
     worth = [(one.group, one.points) for one in met if one.points is not None]

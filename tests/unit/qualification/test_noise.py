@@ -1,0 +1,133 @@
+"""Noise: which events no person stands behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.qualification.loading import load_model
+from streams.qualification.noise import REASONS, noise_reason
+
+MODEL = load_model((files("streams.qualification") / "default.yaml").read_text(encoding="utf-8"))
+NOW = 1_780_000_000_000
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0 Safari/537.36"
+
+
+def reason(kind: str, **fields: Any) -> str | None:
+    return noise_reason(kind, fields, NOW, MODEL)
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "Mozilla/5.0",
+        "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+        "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html",
+        "Barracuda Sentinel (EE)",
+        "Mozilla/5.0 (compatible; Proofpoint)",
+    ],
+)
+def test_mail_proxies_and_gateways_open_as_machines(user_agent: str) -> None:
+    assert reason("email_open", user_agent=user_agent) == "machine_open"
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        CHROME,
+        "Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.17328; Pro)",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:115.0) Gecko/20100101 Thunderbird/115.8",
+        "Outlook-iOS/723.4027091.prod.iphone (4.2405.0)",
+        None,
+        "",
+    ],
+)
+def test_mail_programs_of_people_are_no_noise(user_agent: str | None) -> None:
+    assert reason("email_open", user_agent=user_agent, sent_at=None, ip=None) is None
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "expected"),
+    [
+        (0, "scanner"),
+        (10_000, "scanner"),
+        (10_001, None),
+        (-3_000, "scanner"),
+        (-60_000, None),
+        (86_400_000, None),
+    ],
+)
+def test_an_open_right_after_the_sending_is_a_scanner(after_ms: int, expected: str | None) -> None:
+    assert reason("email_open", user_agent=CHROME, sent_at=NOW - after_ms) == expected
+
+
+def test_a_window_of_nothing_lets_every_open_through() -> None:
+    model = replace(MODEL, noise=replace(MODEL.noise, scanner_window_ms=0))
+    assert noise_reason("email_open", {"sent_at": NOW}, NOW, model) is None
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "python-requests/2.31",
+        "curl/8.0",
+        "Slackbot-LinkExpanding 1.0",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/100.0",
+    ],
+)
+def test_known_crawlers_are_bots_unless_the_model_lets_them_in(user_agent: str) -> None:
+    assert reason("page_view", user_agent=user_agent) == "bot"
+    lenient = replace(MODEL, noise=replace(MODEL.noise, bots=False))
+    assert noise_reason("page_view", {"user_agent": user_agent}, NOW, lenient) is None
+
+
+def test_a_browser_is_no_bot() -> None:
+    assert reason("page_view", user_agent=CHROME) is None
+    cubot = "Mozilla/5.0 (Linux; Android 10; CUBOT_X18) AppleWebKit/537.36 Chrome/88 Mobile Safari/537.36"
+    assert reason("page_view", user_agent=cubot) is None
+
+
+def test_apples_proxy_is_told_by_opens_only() -> None:
+    assert reason("page_view", user_agent="Mozilla/5.0") is None
+
+
+@pytest.mark.parametrize(
+    ("ip", "expected"),
+    [
+        ("10.1.2.3", "internal"),
+        (" 10.1.2.3 ", "internal"),
+        ("::ffff:10.1.2.3", "internal"),
+        ("11.1.2.3", None),
+        ("2001:db8::1", None),
+        ("fe80::1%eth0", None),
+        ("not an address", None),
+        ("10.1.2.3, 11.1.2.3", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_models_own_networks_are_internal(ip: str | None, expected: str | None) -> None:
+    assert reason("page_view", user_agent=CHROME, ip=ip) == expected
+
+
+@given(
+    st.sampled_from(["page_view", "email_open", "activity", "lead_profile"]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "ip": st.none() | st.text(max_size=50),
+            "user_agent": st.none() | st.text(max_size=700),
+            "sent_at": st.none() | st.integers(0, 2 * NOW),
+        },
+    ),
+)
+def test_whatever_an_event_holds_the_answer_is_a_known_reason_or_none(
+    kind: str, fields: dict[str, Any]
+) -> None:
+    assert noise_reason(kind, fields, NOW, MODEL) in (*REASONS, None)
