@@ -98,7 +98,7 @@ def when(kind: str, /, **spec: Any) -> Condition:
 
 
 def _rule(name: str, on: str, group: str, points: float | PointsPer, spec: Mapping[str, Any] | None = None, **more: Any) -> Rule:
-    flat = {"points_per": points} if isinstance(points, PointsPer) else {"points": points}
+    flat = {"points_per": points} if isinstance(points, PointsPer) else {"points": float(points)}
     return Rule(name, on, when(on, **(spec or {})), group, **flat, **more)
 
 
@@ -120,7 +120,7 @@ _RULES = (
     _rule("pricing page", "page_view", "web", 10, {"url": "*/pricing*"}, at_most=2),
     _rule("case study", "page_view", "content", 6, {"url": "*/case-studies/*"}),
     _rule("page", "page_view", "web", 1, at_most=10),
-    _rule("time on page", "page_view", "web", PointsPer("duration_ms", 60_000, 1, 5), also=True),
+    _rule("time on page", "page_view", "web", PointsPer("duration_ms", 60_000, 1.0, 5), also=True),
     _rule("open", "email_open", "email", 2, at_most=1),
     _rule("buyer's content", "download", "content", 20, {"funnel_stage": "BOTTOM"}),
     _rule("content", "download", "content", 8),
@@ -153,13 +153,13 @@ DEFAULT = Model(
         )
     },
     rules=by_kind(_RULES),
-    inactivity=Inactivity(30 * DAY, "disengagement", -10),
+    inactivity=Inactivity(30 * DAY, "disengagement", -10.0),
     facts={fact.name: fact for fact in _FACTS},
     facts_on=facts_by_kind(_FACTS),
     fit=(
-        FitRule("company size", when("lead_profile", employees={"at_least": 200}), 25),
-        FitRule("industry", when("lead_profile", industry=["software", "finance"]), 20),
-        FitRule("job title", when("lead_profile", job_title="*director*|*head of*|*vp*|*chief*"), 25),
+        FitRule("company size", when("lead_profile", employees={"at_least": 200}), 25.0),
+        FitRule("industry", when("lead_profile", industry=["software", "finance"]), 20.0),
+        FitRule("job title", when("lead_profile", job_title="*director*|*head of*|*vp*|*chief*"), 25.0),
     ),
     fit_bands=(("A", 60), ("B", 40), ("C", 20)),
     negative_personas=(Persona("student", when("lead_profile", job_title="student")),),

@@ -200,6 +200,7 @@ def models(draw: st.DrawFn) -> Model:
     rules.append(Rule("any", "activity", when("activity"), names[0], points=1.0, also=draw(st.booleans())))
     booked = when("demo_booking", status=["BOOKED", "ATTENDED"])
     rules.append(Rule("demo", "demo_booking", booked, names[-1], points=40.0))
+    rules.append(Rule("no show", "demo_booking", when("demo_booking", status="NO_SHOW"), names[0], points=-20.0))
     cancelled = when("demo_booking", status=["CANCELLED", "NO_SHOW"])
     facts = (
         Fact("demo_booked", "demo_booking", when("demo_booking", status=["BOOKED", "RESCHEDULED"]), cancelled),

@@ -460,7 +460,7 @@ class Oracle:
 
     def _leaves_low_touch(self, at: int) -> bool:
         ends_below = self.model.matrix.hot * (1 - self.model.mql.hysteresis)
-        cooled = self.interest(at) < ends_below and self.cell(at) != "LOW_TOUCH"
+        cooled = self.interest(at) < ends_below and self.route(at) != "LOW_TOUCH"
         return self._life.told_low_touch and cooled
 
     def _line(self, at: int) -> tuple[str, str, str]:
