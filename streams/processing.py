@@ -103,13 +103,13 @@ class LeadLogic:
         assert record.key is not None, "an empty key is a dead letter"
         lead = batch.get(record.key)
         at = judged_at(lead, event, batch.stream_time or 0, self._model)
-        self._settle(record.key, lead, *step_owned(lead, event, at, self._model), batch)
+        self._settle(record.key, lead, at, *step_owned(lead, event, at, self._model), batch)
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
         """Let time pass for a lead of which something is due."""
         lead = batch.get(key)
         if lead is not None:
-            self._settle(key, lead, *advance_owned(lead, at, self._model), batch)
+            self._settle(key, lead, at, *advance_owned(lead, at, self._model), batch)
 
     def pack(self, state: Lead) -> bytes:
         return pack(state)
@@ -118,10 +118,16 @@ class LeadLogic:
         return unpack(payload)
 
     def _settle(
-        self, key: bytes, before: Lead | None, lead: Lead | None, transitions: list[Transition], batch: Batch
+        self,
+        key: bytes,
+        before: Lead | None,
+        at: int,
+        lead: Lead | None,
+        transitions: list[Transition],
+        batch: Batch,
     ) -> None:
         if lead is not None:
-            batch.put(key, lead, due_at(lead, self._model))
+            batch.put(key, lead, due_at(lead, self._model, at))
         elif before is not None:
             batch.delete(key)
         for one in transitions:

@@ -54,6 +54,31 @@ def next_crossing(parts: Sequence[tuple[Group, Decayed]], threshold: float, afte
     return None
 
 
+def quiet_until(parts: Iterable[tuple[Group, Decayed]], threshold: float, after: int) -> int | None:
+    """An instant (ms) up to which interest surely does not cross `threshold`; None when it never will.
+
+    A bound in one pass, so that most leads never need the exact search: what pulls interest away from its side fades no
+    faster than the shortest half-life among it allows, and what pushes the other way is taken to last.
+    """
+    up = down = 0.0
+    up_half_life = down_half_life = 0
+    for group, (value, as_of) in parts:
+        read = clamp(value_at(value, as_of, after, group.half_life_ms), group.floor, group.cap)
+        if read > 0:
+            up += read
+            if not up_half_life or group.half_life_ms < up_half_life:
+                up_half_life = group.half_life_ms
+        elif read < 0:
+            down -= read
+            if not down_half_life or group.half_life_ms < down_half_life:
+                down_half_life = group.half_life_ms
+    if up - down >= threshold:
+        return after + int(up_half_life * log2(up / (threshold + down))) - 1
+    if up <= threshold or not down:
+        return None
+    return after + int(down_half_life * log2(down / (up - threshold))) - 1
+
+
 def _unclamping_times(parts: Sequence[tuple[Group, Decayed]], after: int) -> list[int]:
     """The instants after `after` at which a group decays into its floor..cap range, in order."""
     times = set()
@@ -80,7 +105,7 @@ def _crossing_in_piece(
         end = _horizon(terms, constant - threshold)
     else:
         end = float(high - low)
-    turns = _zeros([(constant - threshold, 0.0), *terms], end) if terms else []
+    turns = _turns([(constant - threshold, 0.0), *terms], end)
     # Floats only propose; integers around each proposal decide. A turning point may be a millisecond off, so both
     # neighbours are looked at.
     last = low
@@ -123,6 +148,22 @@ def _horizon(terms: Sequence[_Term], offset: float) -> float:
         if ratio > 1.0:
             end = max(end, log(ratio) / rate)
     return end + 2.0
+
+
+def _turns(terms: Sequence[_Term], end: float) -> list[float]:
+    """Proposals of where in (0, end) to look for a change of sign; none when looking at the end is enough.
+
+    An exponential sum has at most as many zeros in t > 0 as the partial sums of its coefficients, slowest first, change
+    sign (E. Laguerre, "Sur la theorie des equations numeriques", 1883): with one change, the ends tell.
+    """
+    total, changes, sign = 0.0, 0, 0
+    for amount, _ in sorted(terms, key=lambda term: term[1]):
+        total += amount
+        now = (total > 0) - (total < 0)
+        if now and sign and now != sign:
+            changes += 1
+        sign = now or sign
+    return _zeros(terms, end) if changes > 1 else []
 
 
 def _zeros(terms: Sequence[_Term], end: float) -> list[float]:

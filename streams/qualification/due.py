@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.qualification.crossing import next_crossing
+from streams.qualification.crossing import next_crossing, quiet_until
 from streams.qualification.events import Event
 from streams.qualification.fit import fit_of
 from streams.qualification.interest import contribute, parts_of
@@ -16,11 +16,40 @@ REST_ENDS, SLA_BREACH, GIVE_UP, INACTIVITY, CROSSING, FORGET = range(6)
 Due = tuple[int, int]
 
 
-def next_due(lead: Lead, model: Model) -> Due | None:
-    """The next thing that time will bring about: (instant in ms, kind), or None.
+def next_due(lead: Lead, model: Model, until: int) -> Due | None:
+    """The next thing that time brings about up to and including `until`: (instant in ms, kind), or None.
 
     A crossing that turns out to change nothing is also a due thing; it costs a look.
     """
+    due = [one for one in _dated(lead, model) if one[0] <= until]
+    parts = parts_of(lead, model)
+    for threshold in _thresholds(lead, model) if parts else ():
+        quiet = quiet_until(parts, threshold, lead.as_of)
+        if quiet is not None and quiet < until:
+            crossing = next_crossing(parts, threshold, lead.as_of)
+            if crossing is not None and crossing <= until:
+                due.append((crossing, CROSSING))
+    return min(due, default=None)
+
+
+def look_again_at(lead: Lead, model: Model, after: int) -> int | None:
+    """An instant (ms) later than `after` before which nothing is due, given that nothing is up to `after`.
+
+    It is when something is due, or the cheap bound of a crossing; a look at that time then finds the exact one.
+    """
+    times = [at for at, _ in _dated(lead, model)]
+    parts = parts_of(lead, model)
+    for threshold in _thresholds(lead, model) if parts else ():
+        quiet = quiet_until(parts, threshold, lead.as_of)
+        if quiet is not None and quiet <= after:
+            quiet = next_crossing(parts, threshold, lead.as_of)
+        if quiet is not None:
+            times.append(quiet)
+    return min(times, default=None)
+
+
+def _dated(lead: Lead, model: Model) -> list[Due]:
+    """The due things whose time needs no search."""
     due: list[Due] = []
     if lead.resting_until:
         due.append((lead.resting_until, REST_ENDS))
@@ -33,19 +62,16 @@ def next_due(lead: Lead, model: Model) -> Due | None:
     inactive_at = inactive_due(lead, model)
     if inactive_at is not None:
         due.append((inactive_at, INACTIVITY))
-    crossing = _next_crossing(lead, model)
-    if crossing is not None:
-        due.append((crossing, CROSSING))
     if lead.stage == VISITOR:
         due.append((max(lead.last_event + model.visitor_ttl_ms, lead.as_of), FORGET))
-    return min(due, default=None)
+    return due
 
 
 def pass_time(turn: Turn, at: int) -> None:
     """Do everything that is due up to and including `at`, each at its own time."""
     while not turn.gone:
-        due = next_due(turn.lead, turn.model)
-        if due is None or due[0] > at:
+        due = next_due(turn.lead, turn.model, at)
+        if due is None:
             return
         turn.lead.as_of = due[0]
         turn.groups_changed()
@@ -100,15 +126,6 @@ def _inactivity(turn: Turn, at: int) -> None:
     contribute(lead, turn.model.groups[rule.group], "inactivity", silence, rule.points)
     turn.groups_changed()
     judge(turn, at, "INACTIVE")
-
-
-def _next_crossing(lead: Lead, model: Model) -> int | None:
-    """The next instant at which interest crosses a threshold that means something for this lead."""
-    if not lead.groups:
-        return None
-    parts = parts_of(lead, model)
-    times = [next_crossing(parts, threshold, lead.as_of) for threshold in _thresholds(lead, model)]
-    return min((time for time in times if time is not None), default=None)
 
 
 def _thresholds(lead: Lead, model: Model) -> set[float]:

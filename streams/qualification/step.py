@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.qualification.due import next_due, pass_time
+from streams.qualification.due import look_again_at, pass_time
 from streams.qualification.events import Event, Transition
 from streams.qualification.feedback import take_feedback
 from streams.qualification.fit import update_profile
@@ -71,10 +71,12 @@ def advance_owned(lead: Lead, at: int, model: Model) -> tuple[Lead | None, list[
     return None if turn.gone else lead, turn.out
 
 
-def due_at(lead: Lead, model: Model) -> int | None:
-    """When :func:`advance` will next have something to do (ms)."""
-    due = next_due(lead, model)
-    return due[0] if due is not None else None
+def due_at(lead: Lead, model: Model, after: int) -> int | None:
+    """When to call :func:`advance` next (ms), later than `after`, up to which it has been called; None for never.
+
+    Nothing is due before that instant. Something may be due at it: with a crossing, it may be just the time to look.
+    """
+    return look_again_at(lead, model, after)
 
 
 def _take(turn: Turn, event: Event, at: int) -> bool:
