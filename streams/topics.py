@@ -23,7 +23,8 @@ _COMPACTED = {
 }
 _KEPT = {"cleanup.policy": "delete", "retention.ms": str(RETENTION_MS)}
 #: Arrival is the producer's clock; a clock far ahead would drag stream time into the future.
-_INPUT = {**_KEPT, "message.timestamp.after.max.ms": "300000"}
+#: A value that is far too large is taken all the same, to become a dead letter instead of a producer's loss.
+_INPUT = {**_KEPT, "message.timestamp.after.max.ms": "300000", "max.message.bytes": str(10 * 1024 * 1024)}
 
 
 @dataclass(frozen=True, slots=True)

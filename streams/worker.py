@@ -35,6 +35,7 @@ def run_worker(
     clock: ClockKind = "wall",
     metrics_port: int | None = None,
     instance_id: str | None = None,
+    schema_registry: str | None = None,
 ) -> None:
     """Run in the foreground until SIGTERM or SIGINT.
 
@@ -46,7 +47,7 @@ def run_worker(
     metrics = _Announcing(CollectorRegistry())
     if metrics_port is not None:
         metrics.serve(metrics_port)
-    logic = LeadLogic(Codec(), model, lambda: time.time_ns() // 1_000_000, metrics)
+    logic = LeadLogic(Codec(schema_registry), model, lambda: time.time_ns() // 1_000_000, metrics)
     config = EngineConfig(
         app_id=app_id,
         bootstrap=bootstrap,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap
+from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap, SchemaRegistry
 
 
 class _Clock(str, Enum):
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(
-    bootstrap: Bootstrap = "127.0.0.1:9092",
+    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
     model: Annotated[Path | None, typer.Option(help="Model file; without it the default model.")] = None,
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on this port of 127.0.0.1.")
@@ -31,6 +31,7 @@ def worker(
         str | None,
         typer.Option(help="A name that is this worker's alone: a quick restart then moves no partitions."),
     ] = None,
+    schema_registry: SchemaRegistry = None,
     clock: Annotated[
         _Clock, typer.Option(help="'stream' lets only events move time; 'wall' also the clock, once live.")
     ] = _Clock.wall,
@@ -58,4 +59,5 @@ def worker(
         clock=clock.value,
         metrics_port=metrics_port,
         instance_id=instance,
+        schema_registry=schema_registry,
     )
