@@ -147,6 +147,5 @@ def _in_words(count: int, key: str, more: bool) -> str:
 
 
 def _below(interest: float, points: float) -> str:
-    """Interest as a whole number, never rounded up to a threshold that has not been reached."""
-    rounded = f"{interest:.0f}"
-    return f"{interest:.3f}" if float(rounded) >= points > interest else rounded
+    """Interest as a whole number, but never rounded up to a threshold that has not been reached."""
+    return f"just under {points:g}" if round(interest) >= points > interest else f"{interest:.0f}"

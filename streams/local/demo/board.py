@@ -111,7 +111,7 @@ class Board:
         interest = interest_at(lead, self.model, at)
         return Row(
             lead_id,
-            self._name(lead_id),
+            self._name(lead_id, lead.profile),
             self.stage_of(lead_id),
             self.model.band(fit_of(lead.profile, self.model)),
             interest,
@@ -171,12 +171,8 @@ class Board:
             what = f"{record['from_stage']} -> {to_stage}"
         else:
             what = cause.replace("_", " ").lower()
-        return self._remark(record["occurred_at"], lead_id, what, record["reason"] or "", record["profile"])
-
-    def _remark(
-        self, at: int, lead_id: str, what: str, reason: str, profile: dict[str, Any] | None = None
-    ) -> Remark:
-        remark = Remark(at, lead_id, self._name(lead_id, profile), what, reason)
+        name = self._name(lead_id, record["profile"])
+        remark = Remark(record["occurred_at"], lead_id, name, what, record["reason"] or "")
         self.remarks.append(remark)
         return remark
 
@@ -186,8 +182,5 @@ class Board:
         self.remarks.append(remark)
         return remark
 
-    def _name(self, lead_id: str, profile: dict[str, Any] | None = None) -> str:
-        if profile is None:
-            lead = self.leads.get(lead_id)
-            profile = lead.profile if lead is not None else None
+    def _name(self, lead_id: str, profile: dict[str, Any] | None) -> str:
         return (profile or {}).get("name") or lead_id

@@ -16,12 +16,6 @@ class PlainView:
         self._told_day = 0
         self._told_live = False
 
-    def __enter__(self) -> PlainView:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
     def remark(self, remark: Remark) -> None:
         until = f" (cools on {day_of(remark.until)} if nothing more happens)" if remark.until else ""
         what = f"{remark.what:<16}"
