@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewTopic
+
+from streams.kafka import BrokerUnreachable, admin_client, producer_config, require_broker
+from streams.local.broker import EmbeddedBroker, PortTaken
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+LEADSTREAM = Path(sys.executable).parent / "leadstream"
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def await_end(pid: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        assert time.monotonic() < deadline, f"process {pid} still runs after {seconds} s"
+        time.sleep(0.05)
+
+
+def test_topics_survive_a_crash_and_the_broker_comes_back_on_the_same_port(tmp_path: Path) -> None:
+    with EmbeddedBroker(tmp_path / "kafka") as broker:
+        address = broker.bootstrap
+        admin = admin_client(address)
+        for future in admin.create_topics([NewTopic("kept", 3)]).values():
+            future.result()
+        broker.kill()
+        with pytest.raises(BrokerUnreachable):
+            require_broker(address, timeout=0.5)
+        broker.start()
+        assert broker.bootstrap == address
+        assert len(require_broker(address).topics["kept"].partitions) == 3
+
+
+def test_a_broker_without_a_folder_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    broker = EmbeddedBroker().start()
+    pid = broker.pid
+    assert pid is not None
+    assert list(tmp_path.iterdir())
+    broker.stop()
+    assert not broker.running
+    assert not is_alive(pid)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_port_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"Port {port} on 127.0.0.1 is taken.*--port"):
+            EmbeddedBroker(tmp_path / "kafka", port).start()
+    assert not (tmp_path / "kafka").exists()
+
+
+def test_a_mistyped_topic_is_an_error_and_not_a_new_topic(bootstrap: str) -> None:
+    errors = []
+    producer = Producer({**producer_config(bootstrap), "topic.metadata.propagation.max.ms": 500})
+    producer.produce("page-veiws", b"", on_delivery=lambda error, _: errors.append(error))
+    producer.flush(10)
+    assert len(errors) == 1
+    assert "UNKNOWN_TOPIC" in errors[0].name()
+    assert "page-veiws" not in require_broker(bootstrap).topics
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's death"
+)
+def test_the_broker_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pathlib\n"
+        "from streams.local.broker import EmbeddedBroker\n"
+        "print(EmbeddedBroker(pathlib.Path(sys.argv[1])).start().pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "kafka")], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        assert is_alive(pid)
+        owner.kill()
+        await_end(pid, 5.0)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_says_when_it_serves_and_ends_when_told(ending: signal.Signals, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [LEADSTREAM, "broker", "--port", "0", "--data", str(tmp_path / "kafka")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        word, address = command.stdout.readline().split()
+        assert word == "ready"
+        require_broker(address)
+        start = time.monotonic()
+        command.send_signal(ending)
+        assert command.wait(30) == 0
+        assert time.monotonic() - start < 15
+        assert command.stdout.read() == ""
+        assert command.stderr.read() == "The broker has ended.\n"
+    with pytest.raises(BrokerUnreachable):
+        require_broker(address, timeout=0.5)
+
+
+def test_the_command_tells_of_a_taken_port_and_exits_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = subprocess.run([LEADSTREAM, "broker", "--port", port], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"leadstream: Port {port} on 127.0.0.1 is taken.")
+    assert len(result.stderr.splitlines()) == 1
