@@ -1,0 +1,36 @@
+"""The broker goes away under the engine and comes back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from engine_bed import Bed, eventually
+
+from streams.local.broker import EmbeddedBroker
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.mark.parametrize("seconds", [2, 20], ids=["for a moment", "for longer than a transaction may last"])
+def test_a_broker_that_crashes_costs_nothing_but_time(tmp_path: Path, seconds: int) -> None:
+    """The worker may end itself, as it does when its transaction expired; its supervisor starts it again."""
+    with EmbeddedBroker(tmp_path / "kafka") as broker, Bed(broker.bootstrap, tmp_path) as bed:
+        worker = bed.worker()
+        bed.ready(worker)
+        bed.views(20_000)
+        eventually(lambda: bool(bed.counted()), "it works")
+        broker.kill()
+        time.sleep(seconds)
+        broker.start()
+        bed.views(2000)
+        for _ in range(60):
+            if worker.poll() is not None:
+                assert worker.returncode == 1
+                assert "Traceback" not in bed.log_of(worker)
+                worker = bed.worker()
+            if sum(map(len, bed.counted().values())) >= sum(bed.expected.values()):
+                break
+            time.sleep(1)
+        bed.done()
