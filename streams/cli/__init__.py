@@ -61,7 +61,8 @@ def _bind_variables(node: Any) -> None:
         _bind_variables(child)
         for parameter in child.params:
             if parameter.param_type_name == "option" and parameter.name != "help" and not parameter.envvar:
-                parameter.envvar = f"LEADSTREAM_{parameter.name.upper()}"
+                flag = max(parameter.opts, key=len).lstrip("-")
+                parameter.envvar = f"LEADSTREAM_{flag.replace('-', '_').upper()}"
 
 
 def main() -> None:

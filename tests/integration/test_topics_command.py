@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+
+from streams.kafka import Drift, admin_client, ensure_topics, require_broker
+from streams.local.broker import EmbeddedBroker
+from streams.topics import TOPICS
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+LEADSTREAM = Path(sys.executable).parent / "leadstream"
+
+
+def topics(bootstrap: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LEADSTREAM, "topics", "--bootstrap", bootstrap, *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def set_config(bootstrap: str, topic: str, setting: str, value: str) -> None:
+    admin = admin_client(bootstrap)
+    change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result()
+
+
+def config(bootstrap: str, topic: str) -> dict[str, str]:
+    admin = admin_client(bootstrap)
+    [future] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
+    return {name: entry.value for name, entry in future.result().items()}
+
+
+def test_topics_are_created_as_the_table_says_mended_and_never_repartitioned() -> None:
+    with EmbeddedBroker() as broker:
+        address = broker.bootstrap
+        created = topics(address, "--partitions", "3", "--app", "scoring")
+        assert created.returncode == 0, created.stderr
+        names = [*TOPICS, "scoring-leads-changelog"]
+        assert created.stdout.splitlines() == [f"created {name}" for name in names]
+        known = require_broker(address).topics
+        assert {len(known[name].partitions) for name in names} == {3}
+        for name, topic in TOPICS.items():
+            assert topic.config.items() <= config(address, name).items()
+
+        again = topics(address, "--app", "scoring")
+        assert (again.returncode, again.stdout) == (0, "All topics are there, 3 partitions each.\n")
+
+        set_config(address, "page-views", "retention.ms", "1000")
+        set_config(address, "page-views", "segment.bytes", "20971520")
+        mended = ensure_topics(address, app_id="scoring")
+        wanted = TOPICS["page-views"].config["retention.ms"]
+        assert mended.mended == (Drift("page-views", "retention.ms", "1000", wanted),)
+        assert config(address, "page-views")["retention.ms"] == wanted
+        assert config(address, "page-views")["segment.bytes"] == "20971520"  # the operator's own
+
+        more = topics(address, "--partitions", "4", "--app", "scoring")
+        assert more.returncode == 1
+        assert "page-views: number of partitions is 3, should be 4" in more.stderr
+        assert len(require_broker(address).topics["page-views"].partitions) == 3
+
+
+def test_one_topic_with_another_number_of_partitions_is_drift() -> None:
+    with EmbeddedBroker() as broker:
+        admin = admin_client(broker.bootstrap)
+        for future in admin.create_topics([NewTopic("downloads", 5)]).values():
+            future.result()
+        report = ensure_topics(broker.bootstrap, partitions=2)
+        assert report.drift == (Drift("downloads", "number of partitions", "5", "2"),)
+        assert "page-views" in report.created
