@@ -41,8 +41,10 @@ def days(number: float) -> int:
     return START + round(number * DAY)
 
 
-def event(kind: str, at: int, /, *, arrival: int | None = None, event_id: str | None = None, **fields: Any) -> Event:
-    """An event of `kind` that happened at `at` (ms), with every field of its record; None where nothing is said."""
+def event(
+    kind: str, at: int, /, *, arrival: int | None = None, event_id: str | None = None, **fields: Any
+) -> Event:
+    """An event of `kind` that happened at `at` (ms), with all fields of its record, None by default."""
     record: dict[str, Any] = dict.fromkeys(FIELDS.get(kind, {}))
     record |= {"event_id": event_id or f"event-{next(_numbers)}", "lead_id": LEAD_ID, "occurred_at": at}
     return event_of(kind, record | fields, at if arrival is None else arrival)
@@ -97,7 +99,14 @@ def when(kind: str, /, **spec: Any) -> Condition:
     return compile_condition(spec, FIELDS[kind])
 
 
-def _rule(name: str, on: str, group: str, points: float | PointsPer, spec: Mapping[str, Any] | None = None, **more: Any) -> Rule:
+def _rule(
+    name: str,
+    on: str,
+    group: str,
+    points: float | PointsPer,
+    spec: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Rule:
     flat = {"points_per": points} if isinstance(points, PointsPer) else {"points": float(points)}
     return Rule(name, on, when(on, **(spec or {})), group, **flat, **more)
 
@@ -182,6 +191,8 @@ DEFAULT = Model(
 #: The default model without what depends on the order of arrival by its nature.
 UNLIMITED = replace(
     DEFAULT,
-    rules={kind: tuple(replace(rule, at_most=None) for rule in rules) for kind, rules in DEFAULT.rules.items()},
+    rules={
+        kind: tuple(replace(rule, at_most=None) for rule in rules) for kind, rules in DEFAULT.rules.items()
+    },
     inactivity=None,
 )

@@ -1,4 +1,4 @@
-"""Hypothesis strategies of models and of what happens to one lead, and the walk of core and oracle side by side."""
+"""Strategies of models and of what happens to one lead, and the walk of core and oracle side by side."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from streams.qualification.model import (
     Model,
     MqlRule,
     Rest,
+    Route,
     Rule,
     Sla,
     SqlPath,
@@ -52,7 +53,7 @@ DISPOSITIONS = ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "L
 #: What a feedback answers: nothing by name, the last qualification, the first, or one that never was.
 ABOUT = ("nothing", "last", "first", "foreign")
 
-#: Makes an event at an instant; feedback also wants to know the qualifications so far. None tells the last event again.
+#: Makes an event at an instant; feedback also wants to know the qualifications so far. None: again the last.
 Make = Callable[[int, Sequence[str]], Event] | None
 
 
@@ -66,7 +67,9 @@ class Happening:
     late_ms: int
 
     def __repr__(self) -> str:
-        return f"+{self.after_ms / DAY:.2f}d {self.words}" + (f" late {self.late_ms / DAY:.2f}d" if self.late_ms else "")
+        return f"+{self.after_ms / DAY:.2f}d {self.words}" + (
+            f" late {self.late_ms / DAY:.2f}d" if self.late_ms else ""
+        )
 
 
 def _gaps() -> st.SearchStrategy[int]:
@@ -80,7 +83,11 @@ def _gaps() -> st.SearchStrategy[int]:
 
 def _lateness() -> st.SearchStrategy[int]:
     return st.one_of(
-        st.just(0), st.just(0), st.just(0), st.integers(0, 10 * MINUTE), st.integers(0, 20).map(lambda whole: whole * DAY)
+        st.just(0),
+        st.just(0),
+        st.just(0),
+        st.integers(0, 10 * MINUTE),
+        st.integers(0, 20).map(lambda whole: whole * DAY),
     )
 
 
@@ -135,9 +142,9 @@ def profiles() -> st.SearchStrategy[tuple[str, Make]]:
     )
 
 
-def behaviour(kinds: Sequence[str] = ("email_reply", "webinar_attended", "unsubscribe", "nothing known")) -> (
-    st.SearchStrategy[tuple[str, Make]]
-):
+def behaviour(
+    kinds: Sequence[str] = ("email_reply", "webinar_attended", "unsubscribe", "nothing known"),
+) -> st.SearchStrategy[tuple[str, Make]]:
     return st.one_of(
         st.integers(0, 400_000).map(lambda ms: _plain("page", lambda at: page_view(at, duration_ms=ms))),
         st.just(_plain("pricing", pricing)),
@@ -159,18 +166,20 @@ def histories(
     """What happens to one lead, in the order in which it reaches us."""
     some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.just(_plain("erasure", erasure)))
     some = (*some, st.just(("again", None)))
-    return st.lists(st.builds(_happening, st.one_of(*some), _gaps(), _lateness()), min_size=1, max_size=max_size)
+    return st.lists(
+        st.builds(_happening, st.one_of(*some), _gaps(), _lateness()), min_size=1, max_size=max_size
+    )
 
 
 def timed(history: Sequence[Happening]) -> Iterator[tuple[Happening, int, int]]:
-    """Each happening with when it occurs and when it reaches us; late ones lie before those that were told earlier."""
+    """Each happening with when it occurs and when it reaches us: late ones lie before some told earlier."""
     now = START
     for happening in history:
         now += happening.after_ms
         yield happening, now - happening.late_ms, now
 
 
-# --- models ---------------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -200,10 +209,14 @@ def models(draw: st.DrawFn) -> Model:
     rules.append(Rule("any", "activity", when("activity"), names[0], points=1.0, also=draw(st.booleans())))
     booked = when("demo_booking", status=["BOOKED", "ATTENDED"])
     rules.append(Rule("demo", "demo_booking", booked, names[-1], points=40.0))
-    rules.append(Rule("no show", "demo_booking", when("demo_booking", status="NO_SHOW"), names[0], points=-20.0))
+    rules.append(
+        Rule("no show", "demo_booking", when("demo_booking", status="NO_SHOW"), names[0], points=-20.0)
+    )
     cancelled = when("demo_booking", status=["CANCELLED", "NO_SHOW"])
     facts = (
-        Fact("demo_booked", "demo_booking", when("demo_booking", status=["BOOKED", "RESCHEDULED"]), cancelled),
+        Fact(
+            "demo_booked", "demo_booking", when("demo_booking", status=["BOOKED", "RESCHEDULED"]), cancelled
+        ),
         Fact("asked", "activity", when("activity", kind="a"), when("activity", kind="b")),
     )
     warm = draw(st.sampled_from([10.0, 20.0]))
@@ -215,19 +228,21 @@ def models(draw: st.DrawFn) -> Model:
         SqlPath("seen", visits=Visits(2, 7 * DAY), interest=25.0, fit=60),
         SqlPath("bant", bant=3, interest=15.0),
     ]
-    low = draw(st.sampled_from([("NONE", "NONE", "LOW_TOUCH"), ("NONE", "LOW_TOUCH", "LOW_TOUCH")]))
+    warm_route: Route = draw(st.sampled_from(["NONE", "LOW_TOUCH"]))
     return replace(
         DEFAULT,
         version="drawn",
         groups=groups,
         rules=by_kind(rules),
         inactivity=draw(
-            st.sampled_from([None, Inactivity(10 * DAY, names[-1], -8.0), Inactivity(30 * DAY, names[0], -15.0)])
+            st.sampled_from(
+                [None, Inactivity(10 * DAY, names[-1], -8.0), Inactivity(30 * DAY, names[0], -15.0)]
+            )
         ),
         facts={fact.name: fact for fact in facts},
         facts_on=facts_by_kind(facts),
         fit=(*DEFAULT.fit, FitRule("unsubscribed", when("lead_profile", unsubscribed=True), -40.0)),
-        matrix=Matrix(40.0, warm, hot, ("NONE", "NURTURE", "SALES"), low),
+        matrix=Matrix(40.0, warm, hot, ("NONE", "NURTURE", "SALES"), ("NONE", warm_route, "LOW_TOUCH")),
         mql=MqlRule(
             warm,
             40.0,
@@ -249,7 +264,7 @@ def drawn_histories() -> st.SearchStrategy[list[Happening]]:
     return histories(acts, acts, acts, page, bookings(), profiles(), profiles(), answers())
 
 
-# --- core and oracle side by side ------------------------------------------------------------------------------
+# --- core and oracle side by side -----------------------------------------------------------------------
 
 
 @dataclass
@@ -274,7 +289,7 @@ class Walk:
 
 
 def walk(history: Sequence[Happening], model: Model, *, packed: bool = False) -> Walk:
-    """Let the history happen to the core and to the oracle, event by event. Histories that rounding decides are left."""
+    """Let the history happen to core and oracle, event by event. Those that rounding decides are skipped."""
     oracle = Oracle(model)
     done = Walk(None, [], oracle)
     stream_time = 0

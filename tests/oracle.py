@@ -1,9 +1,9 @@
-"""A naive twin of the core: everything that ever happened to one lead is kept, and every answer is worked out from all
-of it, each time anew. Slow and obvious; the core must agree with it.
+"""A naive twin of the core: all that happened to one lead is kept, and every answer is worked out from it.
+Slow and obvious; the core must agree with it.
 
 It has no incremental sums, no thresholds to wait for and no closed forms: a contribution is worth
-`w * 2^-((t - t_i) / h)`, interest is summed contribution by contribution, and what time brings about is found by asking
-"would anything change now?" every few hours and closing in on the first "yes".
+`w * 2^-((t - t_i) / h)`, interest is summed contribution by contribution, and what time brings about is found
+by asking "would anything change now?" every few hours and closing in on the first "yes".
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Life:
 
 
 class Oracle:
-    """One lead's life under `model`. Feed :meth:`handle` in handling order; read `history`, `granted`, `lines`."""
+    """One lead's life under `model`: `handle` its events, then read `history`, `granted` and `lines`."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -119,9 +119,9 @@ class Oracle:
     # --- what the lead is worth ---------------------------------------------------------------------------
 
     def group_value(self, name: str, at: int) -> float:
-        half_life = self.model.groups[name].half_life_ms
         given = self.life.given if self.life else []
-        return sum(one.points * 2.0 ** -((at - one.occurred_at) / half_life) for one in given if one.group == name)
+        mine = [(one.points, one.occurred_at) for one in given if one.group == name]
+        return naive_value(mine, self.model.groups[name].half_life_ms, at)
 
     def interest(self, at: int) -> float:
         if at not in self._worth:
@@ -148,7 +148,9 @@ class Oracle:
         """Field by field what was said last."""
         known: dict[str, Any] = {}
         said = [one for one in self._life.events if one.kind == "lead_profile"]
-        for one in sorted(said, key=lambda event: event.occurred_at):  # stable: of two at one instant the later to arrive
+        for one in sorted(
+            said, key=lambda event: event.occurred_at
+        ):  # stable: of two at one instant the later to arrive
             news = {name: value for name, value in one.fields.items() if value not in (None, "UNKNOWN")}
             attributes = {**known.get("attributes", {}), **news.get("attributes", {})}
             known |= news
@@ -164,7 +166,9 @@ class Oracle:
     def band(self) -> str:
         if "band" not in self._known:
             fit = self.fit()
-            self._known["band"] = next((name for name, cut_off in self.model.fit_bands if fit >= cut_off), "D")
+            self._known["band"] = next(
+                (name for name, cut_off in self.model.fit_bands if fit >= cut_off), "D"
+            )
         return self._known["band"]  # type: ignore[no-any-return]
 
     def cell(self, at: int) -> str:
@@ -192,7 +196,9 @@ class Oracle:
                     became[about, True] = max(became.get((about, True), 0), one.occurred_at)
                 elif fact.until is not None and fact.until.matches(one.fields):
                     became[about, False] = max(became.get((about, False), 0), one.occurred_at)
-        true = [at for (about, is_true), at in became.items() if is_true and at > became.get((about, False), 0)]
+        true = [
+            at for (about, is_true), at in became.items() if is_true and at > became.get((about, False), 0)
+        ]
         return max(true, default=None)
 
     def visits(self, at: int, within_ms: int) -> int:
@@ -283,7 +289,9 @@ class Oracle:
         cell = CELLS.get((life.stage, disposition))
         if cell is None:
             return  # a disposition that we don't know
-        of_now = about is None or (life.episode is not None and about in [one.event_id for one in life.episode])
+        of_now = about is None or (
+            life.episode is not None and about in [one.event_id for one in life.episode]
+        )
         if not of_now or event.occurred_at < life.stage_since:
             self._happens(at, "FEEDBACK")
             return
@@ -303,7 +311,7 @@ class Oracle:
 
     def _rest(self, at: int, cause: str, reason: str | None, since: int | None = None) -> None:
         life, rest = self._life, self.model.rest
-        lasts = rest.reasons[reason] if reason in rest.reasons else rest.default_ms  # type: ignore[index]
+        lasts = rest.reasons.get(reason or "", rest.default_ms)
         self._happens(at, cause, "disqualified" if lasts is None else "lead", since=since)
         life.rest_ends = None if lasts is None else at + lasts
         self._end_episode(at)
@@ -442,7 +450,9 @@ class Oracle:
                 return False
             if path.within_ms is not None and since < at - path.within_ms:
                 return False
-        confirmed = [profile.get(name) for name in ("budget", "authority", "need", "timeline")].count("CONFIRMED")
+        confirmed = [profile.get(name) for name in ("budget", "authority", "need", "timeline")].count(
+            "CONFIRMED"
+        )
         return (
             (path.fit is None or self.fit() >= path.fit)
             and (path.interest is None or self.interest(at) >= path.interest)
@@ -495,7 +505,11 @@ class Oracle:
 
     def _look_closely(self, at: int) -> None:
         model, interest = self.model, self.interest(at)
-        thresholds = [model.matrix.warm, model.matrix.hot, *(path.interest for path in model.sql_paths if path.interest)]
+        thresholds = [
+            model.matrix.warm,
+            model.matrix.hot,
+            *(path.interest for path in model.sql_paths if path.interest),
+        ]
         thresholds += [one * (1 - model.mql.hysteresis) for one in (model.mql.interest, model.matrix.hot)]
         self.undecidable |= any(0 < abs(interest - threshold) < KNIFE_EDGE for threshold in thresholds)
 
@@ -514,4 +528,7 @@ def _holds(condition: Any, fields: Mapping[str, Any]) -> bool:
 
 def naive_value(contributions: Sequence[tuple[float, int]], half_life_ms: int, at: int) -> float:
     """The sum of `(points, occurred_at)` at `at`."""
-    return sum(points * 2.0 ** -((at - occurred_at) / half_life_ms) for points, occurred_at in contributions)
+    total = 0.0
+    for points, occurred_at in contributions:
+        total += points * 2.0 ** -((at - occurred_at) / half_life_ms)
+    return total

@@ -7,7 +7,7 @@ from handmade import DAY, HOUR, START
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from streams.qualification.crossing import interest_of, next_crossing
+from streams.qualification.crossing import interest_of, next_crossing, quiet_until
 from streams.qualification.decay import Decayed
 from streams.qualification.model import Group
 
@@ -17,7 +17,9 @@ Part = tuple[Group, Decayed]
 ROUNDING = 1e-9
 
 
-def part(value: float, half_life_ms: int, floor: float | None = None, cap: float | None = None, as_of: int = START) -> Part:
+def part(
+    value: float, half_life_ms: int, floor: float | None = None, cap: float | None = None, as_of: int = START
+) -> Part:
     return Group("any", half_life_ms, floor, cap), (value, as_of)
 
 
@@ -64,7 +66,9 @@ def seen_beyond(all_parts: list[Part], threshold: float) -> int | None:
 @example([part(40.0, 30 * DAY, cap=40.0)], 40.0)
 @example([part(-100.0, 7 * DAY, floor=-60.0), part(90.0, 60 * DAY, cap=40.0)], 20.0)
 @example([part(-100.0, 7 * DAY), part(90.0, 60 * DAY)], 20.0)
-def test_the_crossing_is_the_first_millisecond_on_the_other_side(all_parts: list[Part], threshold: float) -> None:
+def test_the_crossing_is_the_first_millisecond_on_the_other_side(
+    all_parts: list[Part], threshold: float
+) -> None:
     crossing = next_crossing(all_parts, threshold, START)
     seen = seen_beyond(all_parts, threshold)
     side = interest_of(all_parts, START) >= threshold
@@ -102,7 +106,9 @@ def test_a_crossing_does_not_depend_on_when_it_is_asked_for(
 
 
 def test_a_falling_group_crosses_after_its_half_life() -> None:
-    assert next_crossing([part(40.0, 30 * DAY)], 20.0, START) == START + 30 * DAY + 1  # at 20 it is still not below
+    assert (
+        next_crossing([part(40.0, 30 * DAY)], 20.0, START) == START + 30 * DAY + 1
+    )  # at 20 it is still not below
 
 
 def test_a_capped_group_falls_only_after_it_has_left_its_cap() -> None:
@@ -132,3 +138,13 @@ def test_a_threshold_must_be_above_zero() -> None:
         next_crossing([part(1.0, DAY)], 0.0, START)
 
 
+@given(parts(), thresholds, st.integers(0, 50 * DAY))
+def test_interest_stays_on_its_side_as_long_as_the_quick_bound_says(
+    all_parts: list[Part], threshold: float, waited_ms: int
+) -> None:
+    after = START + waited_ms
+    quiet = quiet_until(all_parts, threshold, after)
+    crossing = next_crossing(all_parts, threshold, after)
+    if crossing is not None:
+        assert quiet is not None
+        assert quiet < crossing

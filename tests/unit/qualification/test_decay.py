@@ -41,7 +41,9 @@ def test_any_order_of_arrival_sums_to_the_naive_value(
     assert as_of == max(occurred_at for _, occurred_at in parts)
     for at in (as_of, AT, AT + 100 * DAY):
         expected = naive_value(parts, half_life_ms, at)
-        assert value_at(value, as_of, at, half_life_ms) == pytest.approx(expected, abs=1e-9 * scale(parts), rel=0)
+        assert value_at(value, as_of, at, half_life_ms) == pytest.approx(
+            expected, abs=1e-9 * scale(parts), rel=0
+        )
 
 
 @given(contributions, half_lives, st.data())

@@ -1,4 +1,4 @@
-"""Sales' answers, cell by cell of the design's table, and those that come late or are about another episode."""
+"""Sales' answers, cell by cell of the table, and those that come late or are about another episode."""
 
 from __future__ import annotations
 
@@ -91,12 +91,18 @@ def test_feedback_older_than_the_stage_is_recorded_and_changes_nothing(stage: st
 
 
 @pytest.mark.parametrize(("stage", "disposition"), CELLS)
-def test_feedback_about_an_earlier_episode_is_recorded_and_changes_nothing(stage: str, disposition: str) -> None:
+def test_feedback_about_an_earlier_episode_is_recorded_and_changes_nothing(
+    stage: str, disposition: str
+) -> None:
     before, _ = told(*WAYS[stage])
     after, out = told(feedback(days(0) + HOUR, disposition, "an earlier one"), lead=before)
     assert (after.stage, after.resting, after.episode) == (stage, False, before.episode)
     (change,) = changes(out)
-    assert (change["cause"], change["to_stage"], change["qualification_id"]) == ("FEEDBACK", stage, "an earlier one")
+    assert (change["cause"], change["to_stage"], change["qualification_id"]) == (
+        "FEEDBACK",
+        stage,
+        "an earlier one",
+    )
 
 
 def test_answers_in_order_all_count_though_they_reach_us_late_together() -> None:
@@ -159,7 +165,9 @@ def test_the_sla_runs_from_when_the_event_reached_us() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "lasts"), [(None, 30), ("no_budget", 90), ("something else", 30)], ids=["none", "no_budget", "other"]
+    ("reason", "lasts"),
+    [(None, 30), ("no_budget", 90), ("something else", 30)],
+    ids=["none", "no_budget", "other"],
 )
 def test_a_lead_rests_as_long_as_the_reason_says(reason: str | None, lasts: int) -> None:
     before, _ = told(*WAYS["sql"])

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from handmade import DAY, DEFAULT
 from hypothesis import given
-from hypothesis import strategies as st
 from lead_histories import Happening, Walk, drawn_histories, histories, models, timed, walk
 
 from streams.qualification.model import Model
@@ -77,5 +76,3 @@ def _lines(scores: Sequence[dict[str, Any] | None]) -> list[tuple[int, str, str,
 
 def _without_ids(done: Walk) -> list[Any]:
     return [getattr(one, "record", one) for one in done.transitions]
-
-

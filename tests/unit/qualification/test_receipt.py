@@ -1,0 +1,101 @@
+"""Receipts add up by themselves, and one that has been tampered with does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from handmade import DEFAULT, HOUR, activity, booking, buyer, days, download, page_view, pricing
+
+from streams.qualification.events import Event, Qualified
+from streams.qualification.lead import Lead
+from streams.qualification.receipt import verify_receipt
+from streams.qualification.step import step
+
+
+def qualified(*events: Event) -> dict[str, Any]:
+    """The last Qualification of the events, which are told as they happened."""
+    lead: Lead | None = None
+    records = []
+    for event in events:
+        lead, out = step(lead, event, max(event.occurred_at, lead.as_of if lead else 0), DEFAULT)
+        records += [one.record for one in out if isinstance(one, Qualified)]
+    return records[-1]
+
+
+@pytest.fixture
+def receipt() -> dict[str, Any]:
+    story = [page_view(days(day), utm_source="news", duration_ms=200_000) for day in range(6)]
+    content = [download(days(6) + hour * HOUR, title=f"Paper {hour}") for hour in range(6)]
+    return qualified(*story, *content, activity(days(7), "unsubscribe"), buyer(days(8)), booking(days(9)))
+
+
+def test_a_receipt_adds_up(receipt: dict[str, Any]) -> None:
+    assert verify_receipt(receipt) == []
+
+
+def test_a_receipt_shows_the_strongest_and_sums_up_the_rest(receipt: dict[str, Any]) -> None:
+    content = [line for line in receipt["evidence"] if line["group"] == "content"]
+    assert [line["subject"] for line in content] == ["Paper 5", "Paper 4", "Paper 3", None]
+    assert content[-1]["name"] == "other"
+    assert {line["group"] for line in receipt["groups"]} == {"web", "content", "intent", "disengagement"}
+
+
+def test_a_receipt_shows_what_a_cap_took(receipt: dict[str, Any]) -> None:
+    (content,) = [line for line in receipt["groups"] if line["group"] == "content"]
+    assert content["raw"] > content["cap"] == content["clamped"]
+
+
+def test_a_receipt_tells_where_the_lead_came_from(receipt: dict[str, Any]) -> None:
+    assert receipt["first_touch"]["source"] == "news"
+    assert receipt["first_touch"]["occurred_at"] == days(0)
+    assert receipt["last_touch"]["occurred_at"] == days(5)
+
+
+def test_a_receipt_says_in_words_why(receipt: dict[str, Any]) -> None:
+    assert receipt["reason"].startswith("Demo booked today; most of it from demo")
+    mql = qualified(buyer(days(0)), pricing(days(1)), pricing(days(1)))
+    assert mql["reason"] == (
+        "Interest 20.0 reached 20 and fit 70 (A) reached 40; most of it from pricing page (2x)."
+    )
+
+
+def _set(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
+    def tamper(record: dict[str, Any]) -> None:
+        inner: Any = record
+        for step_ in path[:-1]:
+            inner = inner[step_]
+        assert inner[path[-1]] != to
+        inner[path[-1]] = to
+
+    return tamper
+
+
+TAMPERED: dict[str, Callable[[dict[str, Any]], None]] = {
+    "interest": _set("interest", to=99.0),
+    "fit": _set("fit", to=99.0),
+    "a raw value": _set("groups", 0, "raw", to=39.0),
+    "a clamped value": _set("groups", 0, "clamped", to=39.0),
+    "a half-life": _set("groups", 0, "half_life_s", to=86_400.0),
+    "a cap": _set("groups", 0, "cap", to=1.0),
+    "points given": _set("evidence", 0, "points", to=99.0),
+    "points now": _set("evidence", 0, "points_now", to=99.0),
+    "when points were given": _set("evidence", 0, "occurred_at", to=days(1) + 1),
+    "the group of a contribution": _set("evidence", 0, "group", to="content"),
+    "fit points": _set("fit_evidence", 0, "points", to=99.0),
+    "when it happened": _set("occurred_at", to=days(20)),
+    "a missing contribution": lambda record: record["evidence"].pop(0),
+    "a missing group": lambda record: record["groups"].pop(0),
+    "a missing fit line": lambda record: record["fit_evidence"].pop(),
+}
+
+
+@pytest.mark.parametrize("tamper", TAMPERED.values(), ids=TAMPERED)
+def test_a_tampered_receipt_does_not_add_up(
+    receipt: dict[str, Any], tamper: Callable[[dict[str, Any]], None]
+) -> None:
+    changed = deepcopy(receipt)
+    tamper(changed)
+    assert verify_receipt(changed)
