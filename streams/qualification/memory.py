@@ -126,7 +126,7 @@ def path_fact(lead: Lead, path: SqlPath, at: int) -> int | None:
     """When the path's fact became true, if it holds, is young enough, and newer than the last episode's end."""
     assert path.fact is not None
     since = fact_since(lead, path.fact)
-    if since is None or since <= lead.episode_ended and lead.episode_ended > 0:
+    if since is None or (since <= lead.episode_ended and lead.episode_ended > 0):
         return None
     if path.within_ms is not None and at - since > path.within_ms:
         return None
