@@ -21,7 +21,7 @@ from faust.app.base import BootStrategy
 from faust.transport.drivers import TRANSPORTS
 from mode import ServiceT
 
-from streams.engine.config import EngineConfig
+from streams.engine.config import CLIENT_LOG, EngineConfig
 from streams.engine.engine import Engine
 from streams.engine.preflight import check_topics
 from streams.engine.seam import Logic, Observer
@@ -44,6 +44,7 @@ class _OnlyConsumer(BootStrategy):
 class EngineApp(faust.App):
     """A Faust app whose source topics are handled by `engine`."""
 
+    logger = logging.getLogger("faust.engine")
     BootStrategy = _OnlyConsumer
     engine: Engine
     config: EngineConfig
@@ -74,8 +75,10 @@ def create_app(
         web_enabled=False,
         datadir=os.path.join(tempfile.gettempdir(), f"faust-{os.getpid()}"),
     )
-    for name in ("faust", "mode", "aiokafka"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # they narrate, and warn of each rebalance
+    for name in ("faust", "mode"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they narrate every step
+    for name in ("aiokafka", CLIENT_LOG.name):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # dozens of lines a second while a broker is away
     app.engine = Engine(config, logic, observer or Observer(), end)
     app.config = config
     topic = app.topic(*config.topics, schema=ChunkSchema(), partitions=config.partitions)
@@ -128,6 +131,7 @@ async def _drain(app: EngineApp) -> None:
             await app.engine.suspend()
             await app.consumer.commit()
             await app.stop()
+        log.info("stopped")
     except Exception:
         log.warning(
             "not drained within %.0f s; the next start goes on from the last commit",

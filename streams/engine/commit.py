@@ -22,6 +22,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
+from streams.engine.config import CLIENT_LOG
 from streams.engine.envelope import RESERVED_KEY, pack_progress
 from streams.engine.seam import CommitImpossible, Effects
 
@@ -51,7 +52,7 @@ class TransactionalCommitter:
                 "transactional.id": self.transactional_id,
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             },
-            logger=log,
+            logger=CLIENT_LOG,
         )
 
     async def fence(self) -> None:
@@ -118,5 +119,5 @@ class TransactionalCommitter:
                     raise
                 if not cause.retriable():
                     raise CommitImpossible(f"{name} of {self.transactional_id}: {cause}") from error
-                log.warning("%s of %s has no answer yet: %s", name, self.transactional_id, cause)
+                log.debug("%s of %s has no answer yet: %s", name, self.transactional_id, cause)
                 time.sleep(0.2)

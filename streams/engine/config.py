@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from streams.engine.clock import ClockKind
+
+#: librdkafka's own messages. During an outage each of many clients repeats them by the second.
+CLIENT_LOG = logging.getLogger("streams.engine.librdkafka")
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,11 +148,18 @@ class Engine:
     async def _watch_progress(self) -> None:
         loop = asyncio.get_running_loop()
         watchdog = Watchdog(self._config)
+        away = False
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             assert self._thread is not None
             tps = [TP(topic, number) for number in self._running for topic in self.topics]
             ends = await loop.run_in_executor(None, watchdog.stable_ends, tps) if tps else None
+            if tps and (ends is None) != away:
+                away = ends is None
+                if away:
+                    log.warning("no broker answers at %s; waiting for it", self._config.bootstrap)
+                else:
+                    log.warning("a broker answers again")
             done = dict.fromkeys(tps, 0) | self.committable(self._thread.positions)
             waits = any(self._runners[number].waits for number in self._running)
             stuck = watchdog.stalled(done, ends, waits)
@@ -186,7 +193,7 @@ class Engine:
         if interrupt.is_set():
             raise RestoreInterrupted
         self._running.add(number)
-        self._spawn(runner.run(lambda source: self._caught_up(number, source)))
+        self._spawn(runner.run(lambda source, since: self._caught_up(number, source, since)))
 
     async def _take_over(self, number: int, interrupt: threading.Event) -> PartitionRunner:
         config = self._config
@@ -220,14 +227,14 @@ class Engine:
             starts[tp] = max(after, first)
         return starts
 
-    def _caught_up(self, number: int, source: SourceBuffer) -> bool:
+    def _caught_up(self, number: int, source: SourceBuffer, since: int) -> bool:
         assert self._thread is not None
         where = self._thread.positions.get(TP(source.topic, number))
         if where is None or where.position is None or where.stable is None:
             return False
         if where.handed_out is not None and where.handed_out > source.next_offset:
             return False  # records are on their way from the fetcher to the buffer
-        return where.position >= where.stable
+        return where.position >= where.stable and where.checked_at >= since
 
 
 def _refuse_recreated(tp: TP, after: int, end: int, config: EngineConfig) -> NoReturn:

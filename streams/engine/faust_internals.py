@@ -40,9 +40,9 @@ APP_NAMES = ("_consumer_wait_empty", "_on_partitions_assigned", "_on_partitions_
 POSITION_NAMES = ("_position", "highwater", "lso", "timestamp")
 
 
-def positions(consumer: aiokafka.AIOKafkaConsumer) -> Iterator[tuple[TP, int | None, int | None]]:
-    """(partition, position, last stable offset) of all assigned partitions; None where nothing was fetched
-    yet.
+def positions(consumer: aiokafka.AIOKafkaConsumer) -> Iterator[tuple[TP, int | None, int, int | None]]:
+    """(partition, position, when the broker was heard last in ms, last stable offset) of all assigned
+    partitions; None, and 0, where nothing was fetched yet.
 
     Must run in the consumer's own thread, where positions and buffers change together.
     """
@@ -52,7 +52,7 @@ def positions(consumer: aiokafka.AIOKafkaConsumer) -> Iterator[tuple[TP, int | N
     assignment = subscription.assignment
     for tp in assignment.tps:
         state = assignment.state_value(tp)
-        yield tp, state._position, state.lso
+        yield tp, state._position, state.timestamp or 0, state.lso
 
 
 def member_id(consumer: aiokafka.AIOKafkaConsumer) -> str:

@@ -25,7 +25,14 @@ from streams.engine.seam import Item, Record
 Decoded = tuple[Record, Item]
 _Ranked = tuple[int, int, Decoded]
 _FIRST = -(2**63)
+#: History that is consumed while it is being published: what came before a record of one topic may be this much
+#: later to be seen in another.
+SETTLE_MS = 500
 _rank, _order, _decoded = itemgetter(0), itemgetter(1), itemgetter(2)
+
+
+def _always(event_time: int, arrival: int) -> bool:
+    return True
 
 
 class SourceBuffer:
@@ -34,38 +41,44 @@ class SourceBuffer:
     `records` counts what waits; `bytes` is the values of those among them that are not decoded yet.
     `next_offset` is one past the last record that was accepted. Records at or below `applied` are dropped
     unseen: they took effect before, in a batch whose group offset was not committed or in another process.
+    `settles_at`: the records at hand are history (not live) and are not to be handled on the word that
+    another topic is empty, unless that was seen at or after this instant (ms of the wall clock).
     """
 
     __slots__ = (
         "_chunks",
         "_index",
+        "_is_live",
         "_items",
         "_ranks",
         "applied",
         "bytes",
         "next_offset",
         "records",
+        "settles_at",
         "topic",
     )
 
-    def __init__(self, topic: str, applied: int) -> None:
+    def __init__(self, topic: str, applied: int, is_live: Callable[[int, int], bool] = _always) -> None:
         self.topic = topic
+        self.settles_at = 0
         self.applied = applied
         self.next_offset = applied + 1
         self.records = 0
         self.bytes = 0
-        self._chunks: deque[Sequence[Record]] = deque()
+        self._is_live = is_live
+        self._chunks: deque[tuple[Sequence[Record], int]] = deque()
         self._items: list[Decoded] = []
         self._ranks: list[int] = []
         self._index = 0
 
-    def accept(self, chunk: Sequence[Record]) -> None:
-        """Take a chunk in offset order, as it came from the log."""
+    def accept(self, chunk: Sequence[Record], now: int = 0) -> None:
+        """Take a chunk in offset order, as it came from the log; `now` is the wall clock in ms."""
         fresh = chunk
         if chunk and chunk[0].offset < self.next_offset:
             fresh = [record for record in chunk if record.offset >= self.next_offset]
         if fresh:
-            self._chunks.append(fresh)
+            self._chunks.append((fresh, now))
             self.records += len(fresh)
             self.bytes += sum(len(record.value or b"") for record in fresh)
             self.next_offset = fresh[-1].offset + 1
@@ -76,11 +89,16 @@ class SourceBuffer:
             return True
         if not self._chunks:
             return False
-        self._items = [(record, decode(record)) for record in self._chunks[0]]
+        chunk, accepted_at = self._chunks[0]
+        self._items = [(record, decode(record)) for record in chunk]
         times = (_FIRST if item.time is None else item.time for _, item in self._items)
         self._ranks = list(accumulate(times, max))
         self._index = 0
-        self.bytes -= sum(len(record.value or b"") for record in self._chunks.popleft())
+        self._chunks.popleft()
+        self.bytes -= sum(len(record.value or b"") for record in chunk)
+        time = self._items[0][1].time
+        live = time is None or self._is_live(time, chunk[0].timestamp)
+        self.settles_at = 0 if live else accepted_at + SETTLE_MS
         return True
 
     @property
@@ -102,24 +120,30 @@ class SourceBuffer:
         self.records -= count
 
 
+#: Whether a source has nothing more at its broker, known at or after an instant (ms of the wall clock, 0 for any).
+CaughtUp = Callable[[SourceBuffer, int], bool]
+
+
 def take(
     sources: Sequence[SourceBuffer],
     decode: Callable[[Record], Item],
-    caught_up: Callable[[SourceBuffer], bool],
+    caught_up: CaughtUp,
     limit: int,
 ) -> list[Decoded]:
-    """Up to `limit` records in the order in which they are to be handled; fewer when a lagging topic
-    blocks.
+    """Up to `limit` records in the order in which they are to be handled; fewer when a topic without a
+    record is not known to be caught up (since the history at hand has settled, in ms of the wall clock).
     """
     taken: list[Decoded] = []
     while len(taken) < limit:
         ready = []
+        empty = []
         for order, source in enumerate(sources):
             if source.refill(decode):
                 ready.append((source.last_rank, order, source))
-            elif not caught_up(source):
-                return taken
-        if not ready:
+            else:
+                empty.append(source)
+        settled = max((source.settles_at for _, _, source in ready), default=0)
+        if not ready or not all(caught_up(source, settled) for source in empty):
             return taken
         # What is decoded of the topic that ends first bounds the round: what comes behind it there is
         # unknown yet.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.engine.config import EngineConfig
+from streams.engine.config import CLIENT_LOG, EngineConfig
 from streams.engine.seam import EngineError
 
 _TIMEOUT_SECONDS = 15.0
@@ -22,7 +22,7 @@ class TopicsUnfit(EngineError):
 def check_topics(config: EngineConfig) -> None:
     """Raise BrokerUnreachable or TopicsUnfit, naming everything that is wrong. Blocks."""
     try:
-        found = AdminClient(config.client).list_topics(timeout=_TIMEOUT_SECONDS).topics
+        found = AdminClient(config.client, logger=CLIENT_LOG).list_topics(timeout=_TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise BrokerUnreachable(
             f"No answer from a Kafka broker at {config.bootstrap} within {_TIMEOUT_SECONDS:.0f} s: "

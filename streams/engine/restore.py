@@ -13,6 +13,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.engine.config import CLIENT_LOG
 from streams.engine.envelope import RESERVED_KEY, CorruptChangelog, due_of, unpack_progress
 from streams.engine.partition import PartitionState
 from streams.engine.seam import EngineError, Observer
@@ -50,7 +51,8 @@ def restore(
             "fetch.message.max.bytes": 4 * 1024 * 1024,
             "queued.min.messages": 200_000,
             "fetch.wait.max.ms": 10,  # the end is heard of only when a fetch comes back empty
-        }
+        },
+        logger=CLIENT_LOG,
     )
     try:
         consumer.assign([TopicPartition(changelog, partition, 0)])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from streams.engine.clock import Clock
-from streams.engine.merge import Decoded, SourceBuffer, take
+from streams.engine.merge import CaughtUp, Decoded, SourceBuffer, take
 from streams.engine.partition import PartitionState, StateBatch
 from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 
@@ -23,9 +23,6 @@ BUFFER_BYTES = 16 * 1024 * 1024
 _BLOCKED_SECONDS = 0.02
 _IDLE_SECONDS = 0.25
 _AWAY_SECONDS = 1.0
-
-CaughtUp = Callable[[SourceBuffer], bool]
-
 
 def wall_clock() -> int:
     """Now, in ms."""
@@ -62,7 +59,9 @@ class PartitionRunner:
     def prepare(self) -> None:
         """Empty buffers that begin where the state ends."""
         applied = self.state.applied
-        self.sources = {topic: SourceBuffer(topic, applied.get(topic, -1)) for topic in self._topics}
+        self.sources = {
+            topic: SourceBuffer(topic, applied.get(topic, -1), self._clock.is_live) for topic in self._topics
+        }
         self._stopping = False
 
     def wants(self, topic: str) -> bool:
@@ -72,7 +71,7 @@ class PartitionRunner:
         return source.records < BUFFER_RECORDS and source.bytes < BUFFER_BYTES
 
     def accept(self, topic: str, chunk: Sequence[Record]) -> None:
-        self.sources[topic].accept(chunk)
+        self.sources[topic].accept(chunk, self._wall())
         self._wake.set()
 
     def stop(self) -> None:
@@ -118,7 +117,7 @@ class PartitionRunner:
         self, sources: Sequence[SourceBuffer], items: Sequence[Decoded], caught_up: CaughtUp
     ) -> tuple[int, list[tuple[int, bytes]]]:
         state = self.state
-        quiet = not items and all(not source.records and caught_up(source) for source in sources)
+        quiet = not items and all(not source.records and caught_up(source, 0) for source in sources)
         at = self._clock.read(state.stream_time, state.live, quiet, self._wall())
         return (0, []) if at is None else (at, state.take_due(at, BATCH_DUE))
 

@@ -40,11 +40,13 @@ _POLL_SECONDS = 0.1
 
 class Position(NamedTuple):
     """Where the fetcher is with a partition: one past the last record handed out (None: none yet), the
-    position (which moves over markers too), and the last stable offset.
+    position (which moves over markers too), when the broker was heard last (wall clock in ms), and the
+    last stable offset.
     """
 
     handed_out: int | None
     position: int | None
+    checked_at: int
     stable: int | None
 
 
@@ -65,6 +67,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     read it.
     """
 
+    logger = logging.getLogger("faust.engine")
     app: EngineApp
 
     def __post_init__(self) -> None:
@@ -108,8 +111,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             self._handed_out[tp] = chunk[-1].offset + 1
         handed_out = self._handed_out.get
         self.positions = {
-            tp: Position(handed_out(tp), position, stable)
-            for tp, position, stable in positions(self._ensure_consumer())
+            tp: Position(handed_out(tp), position, checked_at, stable)
+            for tp, position, checked_at, stable in positions(self._ensure_consumer())
         }
         return records
 
@@ -172,6 +175,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 class ChunkConsumer(driver.Consumer):
     """Faust's consumer, with chunks for the engine's topics."""
 
+    logger = logging.getLogger("faust.engine")
     app: EngineApp
     _thread: ChunkConsumerThread
 

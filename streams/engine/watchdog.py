@@ -14,7 +14,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from faust.types import TP
 
-from streams.engine.config import EngineConfig
+from streams.engine.config import CLIENT_LOG, EngineConfig
 
 CHECK_SECONDS = 10.0
 STALLED_SECONDS = 60.0
@@ -25,7 +25,7 @@ class Watchdog:
     """`now` is a monotonic clock in seconds."""
 
     def __init__(self, config: EngineConfig, now: Callable[[], float] = time.monotonic) -> None:
-        self._admin = AdminClient(config.client)
+        self._admin = AdminClient(config.client, logger=CLIENT_LOG)
         self._now = now
         self._alive_at = now()
         self._seen: Mapping[TP, int] = {}
