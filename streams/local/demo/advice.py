@@ -21,6 +21,8 @@ from streams.wire.codec import Codec
 
 #: More presses of one key than this are no advice.
 _TRIES = 6
+#: Between two presses: points fade from the first moment, and what would just do at one instant may not do.
+_PAUSE_MS = 10_000
 _WORDS = {
     "p": ("pricing visit", "pricing visits"),
     "d": ("download", "downloads"),
@@ -87,7 +89,7 @@ class Adviser:
 
     def _presses(self, lead: Lead | None, lead_id: str, key: str, goal: str, now: int) -> int | None:
         for count in range(1, _TRIES + 1):
-            lead, stages = self._try(lead, lead_id, key, now, count)
+            lead, stages = self._try(lead, lead_id, key, now + count * _PAUSE_MS, count)
             if goal in stages or "SQL" in stages:
                 return count
         return None

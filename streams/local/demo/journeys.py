@@ -20,13 +20,18 @@ def journeys(seed: int, end: int, suffix: str = "") -> list[Happening]:
     `suffix` is added to every lead id, so that several runs can share a broker.
     """
     hours = OfficeHours(end)
+    happenings = stories(seed, hours, suffix) + crowd(seed, hours, suffix)
+    return sorted(happenings, key=lambda one: one[1]["occurred_at"])
+
+
+def stories(seed: int, hours: OfficeHours, suffix: str = "") -> list[Happening]:
+    """What the people with a story do, one after the other."""
     happenings: list[Happening] = []
     for person, story in CAST:
         diary = Diary(person.lead_id + suffix, Random(f"{seed}/{person.lead_id}"))
         story(diary, person, hours)
         happenings += diary.happenings
-    happenings += crowd(seed, hours, suffix)
-    return sorted(happenings, key=lambda one: one[1]["occurred_at"])
+    return happenings
 
 
 def reads_newsletters(diary: Diary, person: Person, hours: OfficeHours) -> None:

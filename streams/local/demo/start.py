@@ -36,7 +36,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What runs. `suffix` ends every lead id of this run; `end` is when the thirty days will be over, in ms."""
+    """What runs. `suffix` ends every lead id of this run; `end` is the end of the thirty days, in ms."""
 
     bootstrap: str
     suffix: str
@@ -47,7 +47,7 @@ class Started:
 
 
 def start(settings: Settings, stack: ExitStack) -> Started:
-    """Start everything, telling how far it is. `stack` ends what has been started, also after a failure."""
+    """Start everything. `stack` ends what was started, also after a failure."""
     folder = Path(tempfile.mkdtemp(prefix="leadstream-demo-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     bootstrap = settings.bootstrap or _embedded_broker(stack)
