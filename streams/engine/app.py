@@ -87,7 +87,11 @@ def create_app(
     async def handle(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            app.engine.accept(message.tp, message.generation_id, message.value)
+            try:
+                app.engine.accept(message.tp, message.generation_id, message.value)
+            except Exception as error:  # Faust would log it and go on with the next chunk
+                app.engine.fail(error)
+                raise
 
     return app
 
@@ -106,6 +110,7 @@ async def _serve(app: EngineApp) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    log.info("joining the group %s", app.config.app_id)
     asked = loop.create_task(stop.wait())
     # Starting lasts until the first partitions are assigned; a stop must not have to wait for that.
     started = loop.create_task(app.start())
@@ -128,8 +133,9 @@ async def _drain(app: EngineApp) -> None:
     log.info("stopping: finishing the batches at hand")
     try:
         async with asyncio.timeout(app.config.drain_s):
-            await app.engine.suspend()
-            await app.consumer.commit()
+            await app.engine.close()
+            if app.engine.joined:
+                await app.consumer.commit()
             await app.stop()
         log.info("stopped")
     except Exception:

@@ -17,6 +17,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -53,6 +54,7 @@ class Engine:
         self.end = end
         self._runners: dict[int, PartitionRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._generation = -1
         self._interrupt = threading.Event()
         self._thread: ChunkConsumerThread | None = None
@@ -87,9 +89,16 @@ class Engine:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def close(self) -> None:
+        """Suspend for good: later assignments are ignored."""
+        self._closed = True
+        await self.suspend()
+
     def assign(self, assigned: Iterable[TP], generation: int, thread: ChunkConsumerThread) -> None:
         """Begin to open the partitions of a new generation, after `suspend`."""
-        numbers = sorted({tp.partition for tp in assigned if tp.topic in self.topics})
+        if self._closed:
+            return
+        numbers = self._complete(assigned)
         consecutive = generation == self._generation + 1
         for number in [n for n in self._runners if not consecutive or n not in numbers]:
             self._spawn(self._runners.pop(number).committer.close())
@@ -99,6 +108,35 @@ class Engine:
         self._observer.rebalanced(numbers)
         self._spawn(self._open_all(numbers, self._interrupt))
         self._watch = asyncio.get_running_loop().create_task(self._watch_progress())
+
+    def _complete(self, assigned: Iterable[TP]) -> list[int]:
+        """Partition numbers of which all topics are assigned. While members of the group read different
+        topics, as in a rolling upgrade, the assignor may part them: then the one that has all but the
+        newest topics works, and whoever has the rest must not touch the partition.
+        """
+        topics = Counter(tp.partition for tp in set(assigned) if tp.topic in self.topics)
+        numbers = sorted(number for number, count in topics.items() if count == len(self.topics))
+        if len(numbers) < len(topics):
+            parted = sorted(set(topics) - set(numbers))
+            log.warning("partitions %s are shared with members that read other topics; left to them", parted)
+        return numbers
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has assigned partitions to this process at least once."""
+        return self._thread is not None
+
+    def lag(self) -> dict[TP, int]:
+        """Records of each running partition that are there to be read and not applied yet."""
+        if self._thread is None:
+            return {}
+        positions = self._thread.positions
+        done = self.committable(positions)
+        return {
+            tp: max(0, where.stable - done.get(tp, 0))
+            for tp, where in positions.items()
+            if tp.partition in self._running and where.stable is not None
+        }
 
     def committable(self, positions: Mapping[TP, Position]) -> dict[TP, int]:
         """Group offsets that are safe: everything before them is applied, durably."""
@@ -141,7 +179,7 @@ class Engine:
             await coroutine
         except RestoreInterrupted:
             pass
-        except BaseException as error:
+        except Exception as error:
             self.fail(error)
             raise
 

@@ -25,8 +25,8 @@ from streams.engine.seam import Item, Record
 Decoded = tuple[Record, Item]
 _Ranked = tuple[int, int, Decoded]
 _FIRST = -(2**63)
-#: History that is consumed while it is being published: what came before a record of one topic may be this much
-#: later to be seen in another.
+#: History that is consumed while it is being published: what came before a record of one topic may be this
+#: much later to be seen in another.
 SETTLE_MS = 500
 _rank, _order, _decoded = itemgetter(0), itemgetter(1), itemgetter(2)
 
@@ -120,7 +120,8 @@ class SourceBuffer:
         self.records -= count
 
 
-#: Whether a source has nothing more at its broker, known at or after an instant (ms of the wall clock, 0 for any).
+#: Whether a source has nothing more at its broker, known at or after an instant (ms of the wall clock, 0
+#: for any).
 CaughtUp = Callable[[SourceBuffer, int], bool]
 
 

@@ -24,6 +24,7 @@ _BLOCKED_SECONDS = 0.02
 _IDLE_SECONDS = 0.25
 _AWAY_SECONDS = 1.0
 
+
 def wall_clock() -> int:
     """Now, in ms."""
     return time.time_ns() // 1_000_000

@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_during_restore_does_no_harm(bed: Bed) -> None:
     worker.kill()
     worker.wait()
     again = bed.worker()
-    eventually(lambda: "Starting" in bed.log_of(again), "it has begun")
+    eventually(lambda: "joining" in bed.log_of(again), "it has begun")
     time.sleep(1.0)
     again.kill()
     again.wait()
