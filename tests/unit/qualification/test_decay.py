@@ -8,7 +8,7 @@ import pytest
 from handmade import DAY, START
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import naive_value
+from oracle_standing import naive_value
 
 from streams.qualification.decay import Decayed, add, clamp, merge, value_at
 
