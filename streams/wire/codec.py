@@ -9,13 +9,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 from fastavro import schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
 
 from streams.topics import TOPICS
 from streams.wire import framing
 from streams.wire.bad import BadRecord
+from streams.wire.compiled import compile_decoder
 from streams.wire.registry import ConfluentRegistry, Registry
 from streams.wire.schemas import Schema, Schemas, shipped
 
@@ -90,7 +92,9 @@ class Codec:
         current = self._schemas.of_topic(topic)
         if written.record != current.record:
             return BadRecord("UNDECODABLE", f"holds a {written.record}; {topic} takes a {current.record}")
-        return _Reader(written, current)
+        if written.canonical == current.canonical:
+            return _OwnReader(current)
+        return _ResolvingReader(written, current)
 
     def _registered(self, schema_id: int) -> Schema | BadRecord:
         if self._registry is None:
@@ -106,17 +110,38 @@ class Codec:
             )
 
 
-class _Reader:
-    """Reads bodies that one schema wrote, as another describes them."""
+class _Reader(Protocol):
+    """Reads the bodies that one schema wrote."""
+
+    def read(self, raw: bytes, start: int) -> dict[str, Any] | BadRecord: ...
+
+
+class _OwnReader:
+    """Reads what our current schema wrote."""
+
+    __slots__ = ("_decode", "_record")
+
+    def __init__(self, schema: Schema) -> None:
+        self._record = schema.record
+        self._decode = compile_decoder(schema.declaration)
+
+    def read(self, raw: bytes, start: int) -> dict[str, Any] | BadRecord:
+        try:
+            event, end = self._decode(raw, start)
+        except Exception as error:
+            return _undecodable(self._record, error)
+        return event if end == len(raw) else _wrong_end(self._record, end, len(raw))
+
+
+class _ResolvingReader:
+    """Reads what another version of a schema wrote, as ours describes it."""
 
     __slots__ = ("_defaults", "_reader", "_record", "_writer")
 
     def __init__(self, written: Schema, current: Schema) -> None:
-        same = written.canonical == current.canonical
         self._record = current.record
-        self._writer = current.parsed if same else written.parsed
-        # A reader schema makes fastavro look up every field twice, so it gets one only where it matters.
-        self._reader = None if same else current.parsed
+        self._writer = written.parsed
+        self._reader = current.parsed
         wrote = {field["name"] for field in written.parsed["fields"]}
         # fastavro hands out the schema's own default: one list or map would be shared by all records.
         self._defaults = [
@@ -131,21 +156,28 @@ class _Reader:
         try:
             event = schemaless_reader(body, self._writer, self._reader)
         except Exception as error:  # bad bytes make fastavro raise many kinds, bare IndexError among them
-            return BadRecord("UNDECODABLE", self._explain(error))
+            return _undecodable(self._record, error)
         if body.tell() != len(raw):
-            return BadRecord(
-                "UNDECODABLE", f"{len(raw) - body.tell()} bytes are left over after the {self._record}"
-            )
+            return _wrong_end(self._record, body.tell(), len(raw))
         assert isinstance(event, dict)
         for name, default in self._defaults:
             event[name] = copy.deepcopy(default)
         return event
 
-    def _explain(self, error: Exception) -> str:
-        if isinstance(error, EOFError):
-            return f"the value ends within the {self._record}"
-        if isinstance(error, UnicodeDecodeError):
-            return f"a text of the {self._record} is not UTF-8"
-        if self._reader is not None and type(error).__name__ == "SchemaResolutionError":
-            return f"its schema can't be read as {self._record}: {error}"[:500]
-        return f"the bytes are not those of a {self._record}"
+
+def _undecodable(record: str, error: Exception) -> BadRecord:
+    if isinstance(error, (EOFError, IndexError)):
+        detail = f"the value ends within the {record}"
+    elif isinstance(error, UnicodeDecodeError):
+        detail = f"a text of the {record} is not UTF-8"
+    elif isinstance(error, SchemaResolutionError):
+        detail = f"its schema can't be read as {record}: {error}"[:500]
+    else:
+        detail = f"the bytes are not those of a {record}"
+    return BadRecord("UNDECODABLE", detail)
+
+
+def _wrong_end(record: str, end: int, size: int) -> BadRecord:
+    if end > size:
+        return BadRecord("UNDECODABLE", f"the value ends within the {record}")
+    return BadRecord("UNDECODABLE", f"{size - end} bytes are left over after the {record}")

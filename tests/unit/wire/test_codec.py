@@ -113,7 +113,7 @@ def test_a_missing_required_field_is_refused(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPIC_NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(body=st.binary(max_size=200))
 def test_arbitrary_bytes_after_a_known_header_never_raise(topic: str, body: bytes) -> None:
     schema = shipped().of_topic(topic)
@@ -140,7 +140,7 @@ def test_a_record_cut_anywhere_is_undecodable(topic: str, data: st.DataObject) -
 
 
 @pytest.mark.parametrize("topic", TOPIC_NAMES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_a_flipped_bit_never_raises(topic: str, data: st.DataObject) -> None:
     codec = Codec()

@@ -1,0 +1,161 @@
+"""A decoder for one schema, written out as straight-line Python and compiled.
+
+Decoding is the largest cost of most records, and fastavro walks the schema anew for each: for a page view
+it takes twice as long as this with all fields filled, three times as long with most of them null. fastavro
+stays in charge of what isn't the plain case (another writer's schema, encoding), and is the twin that tests
+hold this to.
+
+The generated function takes the value and where its body starts, and returns the record and where the body
+ended. It raises IndexError, ValueError (UnicodeDecodeError among them) or struct.error for bytes that are
+not such a record, or returns an end other than the value's: a slice past the end is short without an error,
+and the end tells.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+Decode = Callable[[bytes, int], tuple[dict[str, Any], int]]
+
+_DOUBLE: Final = struct.Struct("<d")
+_LONGEST_VARINT: Final = 10
+
+
+def compile_decoder(declaration: dict[str, Any]) -> Decode:
+    """The decoder of a record schema of ours: null-first unions of two, named types, no fixed, no float."""
+    source = _Source()
+    name = source.record(declaration)
+    namespace: dict[str, Any] = {
+        "varint": _varint,
+        "boolean": _boolean,
+        "double": _DOUBLE.unpack_from,
+        "block": _block,
+        "chosen": _chosen,
+        **source.constants,
+    }
+    exec(compile("\n".join(source.functions), f"<decoder of {declaration['name']}>", "exec"), namespace)
+    decode: Decode = namespace[name]
+    return decode
+
+
+class _Source:
+    """The functions, one for each record type, and the constants they refer to."""
+
+    def __init__(self) -> None:
+        self.functions: list[str] = []
+        self.constants: dict[str, Any] = {}
+        self._named: dict[str, Any] = {}
+
+    def record(self, avro: dict[str, Any]) -> str:
+        """Write the function of a record; its name."""
+        function = f"read_{avro['name']}"
+        self._named[avro["name"]] = avro
+        lines = [f"def {function}(raw, i):"]
+        for number, field in enumerate(avro["fields"]):
+            lines += self._read(field["type"], f"v{number}", "    ")
+        items = ", ".join(f"{field['name']!r}: v{number}" for number, field in enumerate(avro["fields"]))
+        self.functions += [*lines, f"    return {{{items}}}, i", ""]
+        return function
+
+    def _read(self, avro: Any, into: str, at: str) -> list[str]:
+        """Lines, indented by `at`, that read a value at `raw[i]` to the variable `into` and move `i` on."""
+        if isinstance(avro, list):
+            return [
+                f"{at}if raw[i] == 0:",
+                f"{at}    {into} = None; i += 1",
+                f"{at}else:",
+                f"{at}    if raw[i] != 2: raise ValueError('no such branch')",
+                f"{at}    i += 1",
+                *self._read(avro[1], into, f"{at}    "),
+            ]
+        kind = avro if isinstance(avro, str) else avro["type"]
+        if kind in ("int", "long"):
+            return [f"{at}{into}, i = varint(raw, i)"]
+        if kind in ("string", "bytes"):
+            return self._text(kind, into, at)
+        if kind == "boolean":
+            return [f"{at}{into} = boolean(raw[i]); i += 1"]
+        if kind == "double":
+            return [f"{at}({into},) = double(raw, i); i += 8"]
+        if kind == "enum":
+            self._named[avro["name"]] = avro
+            self.constants[f"symbols_{avro['name']}"] = tuple(avro["symbols"])
+            return [f"{at}n, i = varint(raw, i); {into} = chosen(symbols_{avro['name']}, n)"]
+        if kind == "record":
+            return [f"{at}{into}, i = {self.record(avro)}(raw, i)"]
+        if kind == "map":
+            inner = f"{at}        "
+            item = self._text("string", f"{into}_key", inner) + self._read(
+                avro["values"], f"{into}_one", inner
+            )
+            return self._blocks(into, "{}", [*item, f"{inner}{into}[{into}_key] = {into}_one"], at)
+        if kind == "array":
+            inner = f"{at}        "
+            item = self._read(avro["items"], f"{into}_one", inner)
+            return self._blocks(into, "[]", [*item, f"{inner}{into}.append({into}_one)"], at)
+        named = self._named[kind]
+        if named["type"] == "record":
+            return [f"{at}{into}, i = read_{kind}(raw, i)"]
+        return self._read(named, into, at)
+
+    def _text(self, kind: str, into: str, at: str) -> list[str]:
+        # A length below 64 is one byte, twice the length: zigzag, and odd would be negative.
+        return [
+            f"{at}n = raw[i]",
+            f"{at}if n & 129:",
+            f"{at}    n, i = varint(raw, i)",
+            f"{at}    if n < 0: raise ValueError('negative length')",
+            f"{at}    j = i + n",
+            f"{at}else:",
+            f"{at}    i += 1; j = i + (n >> 1)",
+            f"{at}{into} = raw[i:j]{'.decode()' if kind == 'string' else ''}; i = j",
+        ]
+
+    def _blocks(self, into: str, empty: str, item: list[str], at: str) -> list[str]:
+        return [
+            f"{at}{into} = {empty}",
+            f"{at}{into}_count, i = block(raw, i)",
+            f"{at}while {into}_count:",
+            f"{at}    for _ in range({into}_count):",
+            *item,
+            f"{at}    {into}_count, i = block(raw, i)",
+        ]
+
+
+def _varint(raw: bytes, i: int) -> tuple[int, int]:
+    """The zigzag number at `i`, and where it ends."""
+    byte = raw[i]
+    number, shift, end = byte & 127, 7, i + 1
+    while byte > 127:
+        if end - i == _LONGEST_VARINT:
+            raise ValueError("a number of more than 64 bits")
+        byte = raw[end]
+        number |= (byte & 127) << shift
+        shift += 7
+        end += 1
+    return (number >> 1) ^ -(number & 1), end
+
+
+def _block(raw: bytes, i: int) -> tuple[int, int]:
+    """How many items follow, 0 for the end; a negative count is followed by the block's size in bytes."""
+    count, i = _varint(raw, i)
+    if count < 0:
+        _, i = _varint(raw, i)
+        count = -count
+    if i > len(raw):
+        raise IndexError("past the end")
+    return count, i
+
+
+def _boolean(byte: int) -> bool:
+    if byte > 1:
+        raise ValueError("neither true nor false")
+    return byte == 1
+
+
+def _chosen(symbols: tuple[str, ...], number: int) -> str:
+    if not 0 <= number < len(symbols):
+        raise ValueError("no such symbol")
+    return symbols[number]
