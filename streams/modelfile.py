@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from streams.errors import UsageError
+from streams.qualification.check import disagreements
 from streams.qualification.loading import load_model
 from streams.qualification.model import Model
 
@@ -16,10 +17,15 @@ ENVIRONMENT = "LEADSTREAM_MODEL"
 def read_model(path: str | Path | None = None) -> Model:
     """The model in the file at `path`, else in the one `LEADSTREAM_MODEL` names, else the default.
 
-    Raises UsageError for a file that can't be read, ModelError for one that is wrong.
+    Raises UsageError for a file that can't be read, or whose matrix contradicts its thresholds, and ModelError
+    for one that is wrong in itself.
     """
     text, source = read_text(path)
-    return load_model(text, source)
+    model = load_model(text, source)
+    problems = list(disagreements(model))
+    if problems:
+        raise UsageError(f"{source}: " + "; ".join(problems))
+    return model
 
 
 def read_text(path: str | Path | None = None) -> tuple[str, str]:

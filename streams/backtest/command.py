@@ -50,7 +50,9 @@ def run(
 
 
 def _print_text(result: Replay, numbers: dict[str, Any]) -> None:
-    print(f"{numbers['events']} events of {numbers['leads']} leads in {numbers['seconds']:.1f} s, model {numbers['model']}")
+    print(
+        f"{numbers['events']} events of {numbers['leads']} leads in {numbers['seconds']:.1f} s, model {numbers['model']}"
+    )
     if numbers["ignored"]:
         print("ignored: " + _listed(numbers["ignored"]))
     print("stages now: " + _listed(numbers["stages"]))
@@ -58,7 +60,9 @@ def _print_text(result: Replay, numbers: dict[str, Any]) -> None:
     print(f"MQL events: {numbers['mql_events']}, SQL events: {numbers['sql_events']}{paths}")
     for name, share in numbers["outcomes"].items():
         if share["leads"]:
-            print(f"{name}: {share['qualified']} of {share['leads']} had qualified before ({share['share']:.1%})")
+            print(
+                f"{name}: {share['qualified']} of {share['leads']} had qualified before ({share['share']:.1%})"
+            )
 
 
 def _listed(counts: dict[str, int]) -> str:

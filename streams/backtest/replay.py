@@ -61,9 +61,7 @@ def replay(events: Iterable[tuple[str, dict[str, Any]]], model: Model) -> Replay
         if kind == "sales_feedback":
             result.answers.append((event.lead_id, fields["disposition"], event.occurred_at))
         lead = leads.get(key)
-        after, transitions = step_owned(
-            lead, event, judged_at(lead, event, event.occurred_at, model), model
-        )
+        after, transitions = step_owned(lead, event, judged_at(lead, event, event.occurred_at, model), model)
         _keep(result, key, after, transitions)
     for key, lead in list(leads.items()):
         _keep(result, key, *advance_owned(lead, result.until, model))

@@ -165,6 +165,7 @@ class Engine:
             log.critical("Ending because of a defect, without committing: %r", error, exc_info=error)
         for handler in logging.getLogger().handlers:
             handler.flush()
+        self._interrupt.set()
         self.end(1)
 
     # Opening and running partitions.
@@ -181,7 +182,6 @@ class Engine:
             pass
         except Exception as error:
             self.fail(error)
-            raise
 
     async def _watch_progress(self) -> None:
         loop = asyncio.get_running_loop()

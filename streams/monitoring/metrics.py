@@ -79,7 +79,9 @@ class WorkerMetrics(Observer):
             registry=registry,
         )
         self._last_commit = Gauge(
-            "leads_last_commit_timestamp_seconds", "When the last transaction was committed.", registry=registry
+            "leads_last_commit_timestamp_seconds",
+            "When the last transaction was committed.",
+            registry=registry,
         )
         info = Gauge("leads_build_info", "What is running.", ["version"], registry=registry)
         info.labels(__version__).set(1)
@@ -101,7 +103,9 @@ class WorkerMetrics(Observer):
         """A transition of a lead."""
         if isinstance(one, Qualified):
             record = one.record
-            self._qualifications.labels(record["stage"], record["route"], channel_of(record["first_touch"])).inc()
+            self._qualifications.labels(
+                record["stage"], record["route"], channel_of(record["first_touch"])
+            ).inc()
         elif isinstance(one, Changed):
             record = one.record
             self._transitions.labels(record["from_stage"], record["to_stage"], record["cause"]).inc()

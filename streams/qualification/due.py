@@ -148,5 +148,3 @@ def _thresholds(lead: Lead, model: Model) -> set[float]:
             if path.interest is not None and (path.fit is None or fit >= path.fit):
                 found.add(path.interest)
     return found
-
-

@@ -38,9 +38,7 @@ class Event:
 def event_of(kind: str, fields: Mapping[str, Any], arrival: int) -> Event:
     """The event in a decoded record of `kind` that arrived at `arrival` (ms)."""
     occurred_at: int = fields["occurred_at"]
-    return Event(
-        kind, fields["lead_id"], fields["event_id"], min(occurred_at, arrival), arrival, fields
-    )
+    return Event(kind, fields["lead_id"], fields["event_id"], min(occurred_at, arrival), arrival, fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,9 +92,7 @@ def remember(lead: Lead, group: Group, contribution: Contribution) -> None:
     kept = lead.strongest.get(group.name, ())
     if len(kept) == STRONGEST and weight(contribution) <= weight(kept[-1]):
         return
-    lead.strongest[group.name] = tuple(
-        sorted((*kept, contribution), key=weight, reverse=True)[:STRONGEST]
-    )
+    lead.strongest[group.name] = tuple(sorted((*kept, contribution), key=weight, reverse=True)[:STRONGEST])
 
 
 def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:

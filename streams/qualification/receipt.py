@@ -52,7 +52,9 @@ def qualification(
         "model": model.version,
         "groups": _groups(turn, at),
         "evidence": evidence,
-        "fit_evidence": [{"name": rule.name, "points": rule.points} for rule in fit_points(lead.profile, model)],
+        "fit_evidence": [
+            {"name": rule.name, "points": rule.points} for rule in fit_points(lead.profile, model)
+        ],
         "first_touch": _touch(lead.first_touch),
         "last_touch": _touch(lead.last_touch),
         "profile": turn.summary(),

@@ -24,9 +24,7 @@ def judged_at(lead: Lead | None, event: Event, stream_time: int, model: Model) -
     return at if lead is None else max(at, lead.as_of)
 
 
-def step(
-    lead: Lead | None, event: Event, at: int, model: Model
-) -> tuple[Lead | None, list[Transition]]:
+def step(lead: Lead | None, event: Event, at: int, model: Model) -> tuple[Lead | None, list[Transition]]:
     """An event arrives: `(lead', transitions)`. `lead` is None when nothing is known, and stays untouched.
 
     `at` comes from :func:`judged_at`. First everything that was due before `at` happens, each at its own time; then the

@@ -75,10 +75,11 @@ async def test_positions_are_where_aiokafka_keeps_them() -> None:
     class Stub:
         _subscription = subscriptions
 
-    assert list(names.positions(Stub())) == [(TP("views", 0), None, None)]  # type: ignore[arg-type]
+    assert list(names.positions(Stub())) == [(TP("views", 0), None, 0, None)]  # type: ignore[arg-type]
     state.seek(7)
     state.lso = 9
-    assert list(names.positions(Stub())) == [(TP("views", 0), 7, 9)]  # type: ignore[arg-type]
+    state.timestamp = 8
+    assert list(names.positions(Stub())) == [(TP("views", 0), 7, 8, 9)]  # type: ignore[arg-type]
     assert "self._subscription = SubscriptionState(" in inspect.getsource(aiokafka_consumer)
     assert AIOKafkaConsumer is aiokafka_consumer.AIOKafkaConsumer
 

@@ -57,12 +57,12 @@ async def test_a_step_commits_outputs_state_offsets_and_stream_time_as_one() -> 
     committer = Recorder()
     one = runner(committer)
     one.accept("views", [view(0, 100), view(1, 200, b"b"), view(2, 150)])
-    assert await one.step(lambda source: True)
+    assert await one.step(lambda source, since: True)
     (effects,) = committer.history
     assert committer.outputs() == [(b"a", b"1"), (b"b", b"1"), (b"a", b"2")]
     assert set(effects.changed) == {b"a", b"b"}
     assert (effects.progress.applied, effects.progress.stream_time) == ({"views": 2}, 200)
-    assert not await one.step(lambda source: True)
+    assert not await one.step(lambda source, since: True)
 
 
 async def test_state_is_the_old_one_until_the_commit_is_through() -> None:
@@ -72,7 +72,7 @@ async def test_state_is_the_old_one_until_the_commit_is_through() -> None:
     )
     one = runner(committer)
     one.accept("views", [view(0, 100)])
-    await one.step(lambda source: True)
+    await one.step(lambda source, since: True)
     assert seen == [({}, {})]
     assert one.state.applied == {"views": 0}
 
@@ -84,7 +84,7 @@ async def test_a_commit_that_can_not_be_leaves_the_state_alone_and_ends_the_runn
     one = runner(Recorder(before=fence))
     one.accept("views", [view(0, 100)])
     with pytest.raises(CommitImpossible):
-        await one.run(lambda source: True)
+        await one.run(lambda source, since: True)
     assert (one.state.values, one.state.applied, one.state.stream_time) == ({}, {}, None)
 
 
@@ -92,10 +92,10 @@ async def test_after_a_restart_what_was_applied_is_skipped() -> None:
     committer = Recorder()
     first = runner(committer)
     first.accept("views", [view(0, 100), view(1, 110)])
-    await first.step(lambda source: True)
+    await first.step(lambda source, since: True)
     again = runner(committer, first.state)
     again.accept("views", [view(0, 100), view(1, 110), view(2, 120)])
-    await again.step(lambda source: True)
+    await again.step(lambda source, since: True)
     assert committer.outputs() == [(b"a", b"1"), (b"a", b"2"), (b"a", b"3")]
 
 
@@ -103,9 +103,9 @@ async def test_due_things_show_by_stream_time_alone_while_behind() -> None:
     committer = Recorder()
     one = runner(committer, wall=10**15)
     one.accept("views", [view(0, 100), view(1, SILENCE_MS + 100 + GRACE, b"b")])
-    await one.step(lambda source: True)
+    await one.step(lambda source, since: True)
     one.accept("opens", [])
-    await one.step(lambda source: False)
+    await one.step(lambda source, since: False)
     assert committer.outputs() == [(b"a", b"1"), (b"b", b"1"), (b"a", b"silent 1")]
 
 
@@ -113,8 +113,8 @@ async def test_due_things_show_by_the_wall_clock_when_caught_up_and_live() -> No
     committer = Recorder()
     one = runner(committer, wall=SILENCE_MS + 100 + GRACE)
     one.accept("views", [view(0, 100)])
-    await one.step(lambda source: True)
-    assert await one.step(lambda source: True)
+    await one.step(lambda source, since: True)
+    assert await one.step(lambda source, since: True)
     assert committer.outputs()[-1] == (b"a", b"silent 1")
 
 
@@ -122,15 +122,15 @@ async def test_after_an_import_the_wall_clock_makes_nothing_due() -> None:
     committer = Recorder()
     one = runner(committer, wall=10**15)
     one.accept("views", [view(0, 100, arrival=10**15)])
-    await one.step(lambda source: True)
-    assert not await one.step(lambda source: True)
+    await one.step(lambda source, since: True)
+    assert not await one.step(lambda source, since: True)
 
 
 async def test_a_bad_record_is_handled_and_its_offset_applied() -> None:
     committer = Recorder()
     one = runner(committer)
     one.accept("views", [PlainRecord("views", 0, 7, 1, b"a", b"garbage")])
-    await one.step(lambda source: True)
+    await one.step(lambda source, since: True)
     assert committer.outputs() == [(b"a", b"garbage")]
     assert one.state.applied == {"views": 7}
     assert one.state.stream_time is None
@@ -157,7 +157,7 @@ async def test_while_something_needed_is_away_the_runner_waits_and_says_so() -> 
     written, hears = asyncio.Event(), Hears()
     committer = Recorder(before=lambda effects: written.set())
     one = runner(committer, logic=Away(), observer=hears)
-    task = asyncio.create_task(one.run(lambda source: True))
+    task = asyncio.create_task(one.run(lambda source, since: True))
     one.accept("views", [view(0, 100)])
     await asyncio.wait_for(written.wait(), 5)
     one.stop()
@@ -170,7 +170,7 @@ async def test_a_stopped_runner_ends_its_batch_and_takes_no_more() -> None:
     committer = Recorder(before=lambda effects: one.stop())
     one = runner(committer)
     one.accept("views", [view(i, i) for i in range(BATCH_RECORDS + 1)])
-    await asyncio.wait_for(one.run(lambda source: True), 5)
+    await asyncio.wait_for(one.run(lambda source, since: True), 5)
     assert [effects.progress.applied for effects in committer.history] == [{"views": BATCH_RECORDS - 1}]
     assert not one.wants("views")
 
@@ -188,13 +188,13 @@ async def test_the_outcome_does_not_depend_on_how_records_were_cut_into_batches(
     records = [view(i, i * SILENCE_MS // 3, b"%d" % (i % 4)) for i in range(60)]
     one = runner(whole)
     one.accept("views", records)
-    while await one.step(lambda source: True):
+    while await one.step(lambda source, since: True):
         pass
     two = runner(cut)
     for record in records:
         two.accept("views", [record])
-        await two.step(lambda source: True)
-    while await two.step(lambda source: True):
+        await two.step(lambda source, since: True)
+    while await two.step(lambda source, since: True):
         pass
     assert [o for o in whole.outputs() if b"silent" not in (o[1] or b"")] != []
     assert one.state.progress() == two.state.progress()

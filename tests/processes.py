@@ -1,0 +1,57 @@
+"""leadstream's commands as processes of a test: started, waited for, ended by their own pid."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LEADSTREAM = Path(sys.executable).parent / "leadstream"
+PATIENCE = 60.0
+
+
+def leadstream(*arguments: str, input: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    done = subprocess.run(
+        [LEADSTREAM, *arguments], input=input, capture_output=True, timeout=2 * PATIENCE, check=False
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def running(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs in the foreground, ended when the block is left. Its output goes to `log`."""
+    with log.open("ab") as out:
+        process = subprocess.Popen([LEADSTREAM, *arguments], stdout=out, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(20)
+
+
+@contextmanager
+def running_worker(bootstrap: str, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that is assigned and restored."""
+    with running(log, "worker", "--bootstrap", bootstrap, *arguments) as process:
+        eventually(
+            lambda: process.poll() is not None or "ready " in log.read_text(),
+            f"the worker is not ready, see {log}",
+        )
+        assert process.poll() is None, log.read_text()
+        yield process
+
+
+def eventually(condition: Callable[[], object], otherwise: str, patience: float = PATIENCE) -> None:
+    """Wait until `condition()` holds; fail with `otherwise` when it never does."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.1)
