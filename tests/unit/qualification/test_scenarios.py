@@ -304,3 +304,9 @@ def test_the_shipped_model_is_the_one_made_by_hand() -> None:
     ):
         assert getattr(shipped, name) == getattr(DEFAULT, name), name
     assert [(one.when, one.points) for one in shipped.fit] == [(one.when, one.points) for one in DEFAULT.fit]
+
+
+def test_a_life_that_begins_at_the_instant_of_an_erasure_has_ids_of_its_own() -> None:
+    story = Story(erasure(days(1)), profile(days(1)))
+    assert [(one["cause"], one["sequence"]) for one in story.changes] == [("ERASED", 1), ("IDENTIFIED", 1)]
+    assert len({one["event_id"] for one in story.changes}) == 2
