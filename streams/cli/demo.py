@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -50,5 +51,5 @@ def demo(
     from streams.local.demo.run import run
     from streams.local.demo.start import Settings
 
-    plain = plain or not sys.stdout.isatty()
+    plain = plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown")
     raise typer.Exit(run(Settings(bootstrap, seconds, seed, plain, once)))

@@ -30,8 +30,9 @@ class Interruption:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Once asked to end, the program is about to: a late second Ctrl-C must not make a failure of that.
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self.asked else handler)
 
     def _take(self, _number: int, _frame: FrameType | None) -> None:
         first, self.asked = not self.asked, True

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,25 +74,48 @@ def test_a_child_runs_the_default_model_whatever_the_surroundings_say(
     assert child.await_line("model", 20) == "model None"
 
 
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The test's own signal handlers, put back when it is over."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def signalled(number: signal.Signals) -> None:
+    """Send this process a signal, and give it time to be taken."""
+    os.kill(os.getpid(), number)
+    time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_only_the_first_signal_interrupts(number: signal.Signals) -> None:
     with Interruption() as interruption:
         interruption.raising = True
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-            time.sleep(5)
-        os.kill(os.getpid(), number)
-        time.sleep(0.05)
+            signalled(number)
+        signalled(number)
         assert interruption.asked
+    signalled(number)
 
 
+@pytest.mark.usefixtures("handlers")
 def test_a_signal_that_does_not_raise_is_remembered() -> None:
-    before = signal.getsignal(signal.SIGTERM)
     with Interruption() as interruption:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.05)
+        assert not interruption.asked
+        signalled(signal.SIGTERM)
         assert interruption.asked
-    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.usefixtures("handlers")
+def test_without_a_signal_all_is_as_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interruption():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_the_thirty_days_begin_and_end_by_the_wall_clock_as_told() -> None:
