@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,13 +26,15 @@ from handmade import (
 from streams.modelfile import read_model
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
 from streams.qualification.lead import Lead
+from streams.qualification.model import Model
 from streams.qualification.step import advance, judged_at, step
 
 
 class Story:
     """One lead and all that was said about it."""
 
-    def __init__(self, *events: Event, stream_time: int = 0) -> None:
+    def __init__(self, *events: Event, stream_time: int = 0, model: Model = DEFAULT) -> None:
+        self.model = model
         self.lead: Lead | None = None
         self.out: list[Transition] = []
         self._stream_time = stream_time
@@ -39,14 +42,14 @@ class Story:
 
     def tell(self, *events: Event) -> None:
         for event in events:
-            at = judged_at(self.lead, event, self._stream_time, DEFAULT)
+            at = judged_at(self.lead, event, self._stream_time, self.model)
             self._stream_time = max(self._stream_time, event.occurred_at)
-            self.lead, out = step(self.lead, event, at, DEFAULT)
+            self.lead, out = step(self.lead, event, at, self.model)
             self.out += out
 
     def wait_until(self, at: int) -> None:
         assert self.lead is not None
-        self.lead, out = advance(self.lead, at, DEFAULT)
+        self.lead, out = advance(self.lead, at, self.model)
         self.out += out
 
     @property
@@ -310,3 +313,11 @@ def test_a_life_that_begins_at_the_instant_of_an_erasure_has_ids_of_its_own() ->
     story = Story(erasure(days(1)), profile(days(1)))
     assert [(one["cause"], one["sequence"]) for one in story.changes] == [("ERASED", 1), ("IDENTIFIED", 1)]
     assert len({one["event_id"] for one in story.changes}) == 2
+
+
+def test_a_low_touch_lead_that_is_merely_warm_is_not_told_of_with_every_event() -> None:
+    warm = replace(DEFAULT.matrix, low=("NONE", "LOW_TOUCH", "LOW_TOUCH"))
+    events = [profile(days(0)), *(download(days(1) + hour * HOUR) for hour in range(3))]
+    pages = [page_view(days(2) + hour * HOUR) for hour in range(4)]
+    story = Story(*events, *pages, model=replace(DEFAULT, matrix=warm))
+    assert story.causes == ["IDENTIFIED", "LOW_TOUCH"]
