@@ -107,7 +107,7 @@ class Engine:
         self._interrupt = threading.Event()
         self._observer.rebalanced(numbers)
         self._spawn(self._open_all(numbers, self._interrupt))
-        self._watch = asyncio.get_running_loop().create_task(self._watch_progress())
+        self._watch = asyncio.get_running_loop().create_task(self._guarded(self._watch_progress()))
 
     def _complete(self, assigned: Iterable[TP]) -> list[int]:
         """Partition numbers of which all topics are assigned. While members of the group read different
