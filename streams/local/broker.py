@@ -20,41 +20,10 @@ from streams.errors import LeadstreamError
 from streams.local.jars import ensure_jars
 from streams.local.java import find_java
 from streams.local.parent import die_with_parent
+from streams.local.server import HOST, JVM, server_properties
 
-HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
-
-_JVM = [
-    "-Xms64m",
-    "-Xmx400m",
-    "-XX:TieredStopAtLevel=1",  # starts in half the time; throughput is not what this broker is for
-    "-XX:+UseSerialGC",
-    "-XX:-UsePerfData",  # no files in the system's temp folder
-    "-Djava.awt.headless=true",
-]
-
-_SERVER = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
-    "auto.create.topics.enable": "false",  # a mistyped topic should be an error, not a topic
-    "num.partitions": "12",
-    "default.replication.factor": "1",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    "group.initial.rebalance.delay.ms": "0",
-    "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),  # the default takes a third of our heap
-    # After a kill the controller holds on to the dead broker's registration for this long.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-}
 
 
 class BrokerFailed(LeadstreamError):
@@ -131,9 +100,8 @@ class EmbeddedBroker:
         class_path = os.pathsep.join(map(str, ensure_jars(say=self._say)))
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="leadstream-kafka-"))
-        self._port = self._port or _free_port()
         try:
-            self._launch(java, class_path, self._folder)
+            self._launch_on_free_ports(java, class_path, self._folder)
         except BaseException:
             self.stop()
             raise
@@ -180,16 +148,29 @@ class EmbeddedBroker:
             if number == signal.SIGKILL:
                 raise BrokerFailed(f"The embedded broker (pid {self._process.pid}) does not end.") from None
 
+    def _launch_on_free_ports(self, java: str, class_path: str, folder: Path) -> None:
+        """Launch; again with other ports when someone takes a free one before Kafka has bound it."""
+        wanted = self._port
+        for last in (False, False, True):
+            self._port = wanted or _free_port()
+            try:
+                self._launch(java, class_path, folder)
+                return
+            except BrokerFailed:
+                if last or "Address already in use" not in self.log_tail(200):
+                    raise
+                self.kill()
+
     def _launch(self, java: str, class_path: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / "tmp"
         scratch.mkdir(exist_ok=True)
         log_file = self.log_file
         properties = folder / "server.properties"
-        properties.write_text(_properties(folder, self._port, self._server))
+        properties.write_text(server_properties(folder, self._port, _free_port(), self._server))
         command = [
             java,
-            *_JVM,
+            *JVM,
             f"-Djava.io.tmpdir={scratch}",
             f"-Dorg.slf4j.simpleLogger.logFile={log_file}",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -233,19 +214,6 @@ class EmbeddedBroker:
             f"The embedded broker did not serve within {_START_SECONDS:.0f} s. "
             f"The end of its log:\n{_tail(folder, 15)}"
         )
-
-
-def _properties(folder: Path, port: int, overrides: dict[str, str]) -> str:
-    controller = _free_port()
-    settings = {
-        **_SERVER,
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "log.dirs": str(folder.resolve() / "topics"),
-        **overrides,
-    }
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
 def _is_free(port: int) -> bool:

@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic
 
 from streams.kafka import BrokerUnreachable, admin_client, producer_config, require_broker
+from streams.local import broker as broker_module
 from streams.local.broker import EmbeddedBroker, PortTaken
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -132,3 +133,16 @@ def test_the_command_tells_of_a_taken_port_and_exits_1() -> None:
     assert result.stdout == ""
     assert result.stderr.startswith(f"leadstream: Port {port} on 127.0.0.1 is taken.")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_free_port_that_someone_else_takes_first_is_given_up_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        answers = iter([taken])
+        free_port = broker_module._free_port
+        monkeypatch.setattr(broker_module, "_free_port", lambda: next(answers, None) or free_port())
+        with EmbeddedBroker() as broker:
+            assert broker.bootstrap != f"127.0.0.1:{taken}"
+            require_broker(broker.bootstrap)
