@@ -39,14 +39,13 @@ def invalid(topic: str, event: Mapping[str, Any], arrival: int, key: bytes | Non
     """
     if not key:
         return _EMPTY_KEY
-    for name, checks in _checks(topic):
+    key_field, checks = _checks(topic)
+    for name, check in checks:
         value = event[name]
         if value is not None:
-            for check in checks:
-                fault = check(value)
-                if fault is not None:
-                    return BadRecord("INVALID", f"{name} {fault}")
-    key_field = TOPICS[topic].key_field
+            fault = check(value)
+            if fault is not None:
+                return BadRecord("INVALID", f"{name} {fault}")
     if event[key_field].encode() != key:
         return BadRecord("INVALID", f"the record's key is not its {key_field}")
     age = arrival - event["occurred_at"]
@@ -59,27 +58,30 @@ _Check = Callable[[Any], str | None]
 
 
 @cache
-def _checks(topic: str) -> tuple[tuple[str, tuple[_Check, ...]], ...]:
-    """Per field of the topic's record, what is to be checked of a value that isn't null."""
-    ids = {"event_id", "lead_id", TOPICS[topic].key_field}
+def _checks(topic: str) -> tuple[str, tuple[tuple[str, _Check], ...]]:
+    """The topic's key field; and pairs of a field and a check of its value, where that isn't null."""
+    key_field = TOPICS[topic].key_field
     chosen = []
     for field in shipped().of_topic(topic).declaration["fields"]:
-        checks: list[_Check] = []
-        types = field["type"] if isinstance(field["type"], list) else [field["type"]]
-        if field["name"] in ids:
-            checks.append(_id_fault)
-        for one in types:
-            if one == "double":
-                checks.append(_number_fault)
-            elif isinstance(one, dict) and one.get("logicalType") == "timestamp-millis":
-                checks.append(_time_fault)
-            elif isinstance(one, dict) and one["type"] == "map":
-                checks.append(_attributes_fault)
-        if field["name"] in ("duration_ms", "employees"):
-            checks.append(_count_fault)
-        if checks:
-            chosen.append((field["name"], tuple(checks)))
-    return tuple(chosen)
+        check = _check_of(field, {"event_id", "lead_id", key_field})
+        if check is not None:
+            chosen.append((field["name"], check))
+    return key_field, tuple(chosen)
+
+
+def _check_of(field: dict[str, Any], ids: set[str]) -> _Check | None:
+    avro = field["type"][-1] if isinstance(field["type"], list) else field["type"]
+    if field["name"] in ids:
+        return _id_fault
+    if avro == "double":
+        return _number_fault
+    if avro in ("int", "long"):  # they count something: milliseconds, employees
+        return _count_fault
+    if isinstance(avro, dict) and avro.get("logicalType") == "timestamp-millis":
+        return _time_fault
+    if isinstance(avro, dict) and avro["type"] == "map":
+        return _attributes_fault
+    return None
 
 
 def _id_fault(value: str) -> str | None:
