@@ -34,6 +34,20 @@ def test_a_restart_goes_on_where_it_stopped(bed: Bed) -> None:
     assert bed.keys_in_changelog() == set(bed.expected)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+def test_a_worker_that_is_told_to_stop_while_it_starts_ends_at_once(bed: Bed, seconds: float) -> None:
+    bed.views(100)
+    worker = bed.worker()
+    eventually(lambda: "joining" in bed.log_of(worker), "it has begun")
+    time.sleep(seconds)
+    worker.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    status, log = bed.ends(worker)
+    assert status == 0, log
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in log
+
+
 def test_kill_9_again_and_again_loses_and_repeats_nothing(bed: Bed) -> None:
     bed.views(60_000, keys=500)
     for _ in range(3):
