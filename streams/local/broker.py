@@ -180,9 +180,10 @@ class EmbeddedBroker:
             class_path,
         ]
         if not (folder / "topics" / "meta.properties").exists():
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            # Joined by "=": one id in 64 begins with a dash, and would pass for an option.
+            cluster_id = "--cluster-id=" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             formatted = subprocess.run(
-                [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
+                [*command, "kafka.tools.StorageTool", "format", cluster_id, "-c", str(properties)],
                 capture_output=True,
                 text=True,
                 check=False,
