@@ -12,7 +12,6 @@ import asyncio
 import logging
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -49,6 +48,9 @@ class EngineApp(faust.App):
     engine: Engine
     config: EngineConfig
 
+    def _create_directories(self) -> None:
+        """Nothing is kept on disk."""
+
 
 def create_app(
     config: EngineConfig,
@@ -73,7 +75,6 @@ def create_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
-        datadir=os.path.join(tempfile.gettempdir(), f"faust-{os.getpid()}"),
     )
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they narrate every step

@@ -1,7 +1,7 @@
 """The private names of Faust and aiokafka that the engine leans on, in one place.
 
-`tests/unit/engine/test_faust_internals.py` fails when an upgrade moves one of them. What each is needed
-for:
+`tests/unit/engine/test_engine_faust_internals.py` fails when an upgrade moves one of them. What each is
+needed for:
 
 - `Consumer.getmany`, `_getmany`, `_wait_next_records`: chunks instead of single records, and back-pressure
   per partition;
@@ -10,6 +10,7 @@ for:
 - `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `_commit`: read_committed, fetch
   times, positions;
 - aiokafka's subscription state: position and last stable offset of a partition, for "caught up";
+- `App._create_directories`: none are made;
 - aiokafka's coordinator: the member id, to notice that another process took this one's name.
 """
 
@@ -36,7 +37,7 @@ CONSUMER_NAMES = (
     "verify_event_path",
 )
 THREAD_NAMES = ("_commit", "_create_worker_consumer", "_ensure_consumer", "_fetch_records", "call_thread")
-APP_NAMES = ("_consumer_wait_empty", "_on_partitions_assigned", "_on_partitions_revoked", "_producer_flush")
+APP_NAMES = ("_create_directories", "_on_partitions_assigned", "_on_partitions_revoked")
 POSITION_NAMES = ("_position", "highwater", "lso", "timestamp")
 
 

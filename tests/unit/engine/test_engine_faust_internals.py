@@ -59,6 +59,7 @@ def test_the_consumer_still_calls_what_is_overridden() -> None:
     assert "self._filter_committable_offsets" in inspect.getsource(BaseConsumer._commit_tps)
     assert "self._getmany" in inspect.getsource(BaseConsumer._wait_next_records)
     assert "self._fetch_records" in inspect.getsource(AIOKafkaConsumerThread.getmany)
+    assert "self._create_directories()" in inspect.getsource(faust.App.on_first_start)
     assert "self._create_worker_consumer" in inspect.getsource(AIOKafkaConsumerThread._create_consumer)
 
 
@@ -82,6 +83,16 @@ async def test_positions_are_where_aiokafka_keeps_them() -> None:
     assert list(names.positions(Stub())) == [(TP("views", 0), 7, 8, 9)]  # type: ignore[arg-type]
     assert "self._subscription = SubscriptionState(" in inspect.getsource(aiokafka_consumer)
     assert AIOKafkaConsumer is aiokafka_consumer.AIOKafkaConsumer
+
+
+async def test_the_group_member_id_is_where_aiokafka_keeps_it() -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1", group_id="g")
+    assert consumer._coordinator is None
+    source = inspect.getsource(aiokafka_consumer.AIOKafkaConsumer.start)
+    assert "self._coordinator = GroupCoordinator(" in source
+    coordinator = inspect.getsource(aiokafka_consumer.GroupCoordinator)
+    assert "self.member_id = JoinGroupRequest.UNKNOWN_MEMBER_ID" in coordinator
+    await consumer.stop()
 
 
 def test_an_installed_faust_finds_the_transport_by_its_scheme() -> None:
