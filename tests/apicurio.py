@@ -23,6 +23,7 @@ from jgo.config import GlobalSettings
 from jgo.maven import MavenContext, PythonResolver
 
 from streams.local.jars import _maven_mirror, cache_folder
+from streams.local.parent import die_with_parent
 
 VERSION = "3.3.3"
 SHA256 = "8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
@@ -85,6 +86,7 @@ class Apicurio:
                 env=environment,
                 stdout=log,
                 stderr=log,
+                preexec_fn=die_with_parent(),
             )
         until = time.monotonic() + _START_SECONDS
         while not self._answers():

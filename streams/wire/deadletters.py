@@ -36,7 +36,8 @@ def dead_letter(
     """The DeadLetter of `record`, given up by `consumer` (`worker`, `collector`, `relay:NAME`) at `seen_at`
     ms.
 
-    A value over 900 kB is kept as its first 64 kB; `size` and `sha256` are always those of the whole.
+    A value over 900 kB is kept as its first 64 kB, a key over 64 kB likewise; `size` and `sha256` are always
+    those of the whole value.
     """
     key, value = record.key, record.value
     whole = value or b""

@@ -35,7 +35,7 @@ FULL = page_view(
     utm_medium="email",
     utm_campaign="autumn-2026",
     anonymous_id="7d9f2c1e-1a2b-4c3d-9e8f-0a1b2c3d4e5f",
-    user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120 Safari/537.36",
+    user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120 Safari/537.36",
     ip="203.0.113.7",
 )
 
