@@ -81,6 +81,17 @@ def output_of(scratch: Path) -> Path:
     return scratch.parent / "output"
 
 
+def await_output(process: subprocess.Popen[str], scratch: Path, text: str) -> None:
+    """Wait until the demo has said `text`; fail with all that it has said when it ends before."""
+
+    def said() -> bool:
+        output = output_of(scratch).read_text()
+        assert process.poll() is None, output
+        return text in output
+
+    eventually(said, f"{text!r} did not come", PATIENCE)
+
+
 def processes_of(scratch: Path) -> list[psutil.Process]:
     """All processes whose temporary files belong into `scratch`."""
     found = []
@@ -223,7 +234,7 @@ def test_q_ends_it_in_the_middle_of_the_thirty_days(cluster: str, scratch: Path)
 @pytest.mark.parametrize("stage", ["Apache Kafka ...", "worker ..."])
 def test_it_can_be_ended_at_any_moment_of_its_start(scratch: Path, stage: str) -> None:
     with started_demo(scratch, "--plain") as process:
-        eventually(lambda: stage in output_of(scratch).read_text(), f"it did not come to {stage}")
+        await_output(process, scratch, stage)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)  # an impatient second one changes nothing
@@ -234,7 +245,7 @@ def test_it_can_be_ended_at_any_moment_of_its_start(scratch: Path, stage: str) -
 
 def test_a_demo_that_is_killed_takes_its_processes_with_it(scratch: Path) -> None:
     with started_demo(scratch, "--plain") as process:
-        eventually(lambda: "worker ready" in output_of(scratch).read_text(), "it did not start")
+        await_output(process, scratch, "worker ready")
         eventually(lambda: len(processes_of(scratch)) == 4, "broker, worker, publisher and itself")
         process.kill()
         eventually(lambda: not processes_of(scratch), "something outlives it", 10)
@@ -242,7 +253,7 @@ def test_a_demo_that_is_killed_takes_its_processes_with_it(scratch: Path) -> Non
 
 def test_a_worker_that_dies_is_told_with_its_log(cluster: str, scratch: Path) -> None:
     with started_demo(scratch, "--plain", "--bootstrap", cluster) as process:
-        eventually(lambda: "worker ready" in output_of(scratch).read_text(), "it did not start")
+        await_output(process, scratch, "worker ready")
         worker = next(one for one in processes_of(scratch) if "worker" in one.cmdline())
         worker.kill()
         assert process.wait(PATIENCE) == 1
