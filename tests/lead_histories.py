@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
 from typing import Any
 
 from handmade import (
@@ -165,10 +167,52 @@ def histories(
 ) -> st.SearchStrategy[list[Happening]]:
     """What happens to one lead, in the order in which it reaches us."""
     some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.just(_plain("erasure", erasure)))
-    some = (*some, st.just(("again", None)))
-    return st.lists(
-        st.builds(_happening, st.one_of(*some), _gaps(), _lateness()), min_size=1, max_size=max_size
-    )
+    some = (*some, _AGAIN)
+    one = st.builds(_happening, st.one_of(*some), _gaps(), _lateness())
+    return st.lists(one, min_size=1, max_size=max_size)
+
+
+_AGAIN: st.SearchStrategy[tuple[str, Make]] = st.just(("again", None))
+
+
+def lively(pool: Sequence[tuple[str, Make]], length: int = 40) -> st.SearchStrategy[list[Happening]]:
+    """Histories in which a buyer mostly comes first, and then much happens within weeks."""
+
+    def history(seed: int, size: int) -> list[Happening]:
+        dice = Random(seed)
+        first = [_happening(_BUYER, 0, 0)] if dice.random() < 0.8 else []
+        gaps = [0, HOUR, 30 * DAY, *(dice.randint(0, most * DAY) for most in (3, 12, 60))]
+        lates = [0] * 12 + [MINUTE, 10 * MINUTE, dice.randint(0, 30 * DAY)]
+        rest = [_happening(dice.choice(pool), dice.choice(gaps), dice.choice(lates)) for _ in range(length)]
+        return [*first, *rest][:size]
+
+    return st.builds(history, st.integers(0, 2**32), st.integers(length // 2, length))
+
+
+_BUYER = _plain("buyer", lambda at: profile(at, **BUYER))
+_ANSWERS = [
+    _answer(disposition, about, reason)
+    for disposition in DISPOSITIONS
+    for about in ABOUT
+    for reason in (None, "no_budget", "competitor")
+]
+_SAID = [_plain(f"profile {fields}", partial(profile, **fields)) for fields in _PROFILES]
+_BOOKED = [
+    _plain(f"{status} {booking_id}", partial(booking, status=status, booking_id=booking_id))
+    for status in ("BOOKED", "RESCHEDULED", "CANCELLED", "ATTENDED", "NO_SHOW")
+    for booking_id in ("one", "two")
+]
+_DONE = [
+    _plain("email reply", partial(activity, kind="email_reply")),
+    _plain("webinar", partial(activity, kind="webinar_attended")),
+    _plain("unsubscribe", partial(activity, kind="unsubscribe")),
+    *(_plain(stage, partial(download, funnel_stage=stage)) for stage in ("TOP", "BOTTOM")),
+    _plain("pricing", pricing),
+    _plain("page", partial(page_view, duration_ms=200_000)),
+    ("again", None),
+]
+#: For the default model: mostly behaviour, now and then a profile, a booking or an answer.
+LIVELY = lively([*_DONE * 25, *_SAID * 2, *_BOOKED, *_ANSWERS[::3]])
 
 
 def timed(history: Sequence[Happening]) -> Iterator[tuple[Happening, int, int]]:
@@ -182,16 +226,22 @@ def timed(history: Sequence[Happening]) -> Iterator[tuple[Happening, int, int]]:
 # --- models ---------------------------------------------------------------------------------------------
 
 
-@st.composite
-def models(draw: st.DrawFn) -> Model:
-    """Small models whose rules are about activities of the kinds `a`, `b`, ... and about demo bookings."""
-    names = ["first", "second", "third"][: draw(st.integers(1, 3))]
+def models() -> st.SearchStrategy[Model]:
+    """Small models whose rules are about activities of the kinds `a`, `b`, ... and about demo bookings.
+
+    They, and lively histories, come from dice: what Hypothesis draws by itself is mostly too dull for an MQL.
+    """
+    return st.integers(0, 2**32).map(lambda seed: _model(Random(seed)))
+
+
+def _model(dice: Random) -> Model:
+    names = ["first", "second", "third"][: dice.randint(1, 3)]
     groups = {
         name: Group(
             name,
-            draw(st.sampled_from([5 * DAY, 7 * DAY, 30 * DAY, 45 * DAY + 1])),
-            floor=draw(st.sampled_from([None, None, 0.0, -30.0])),
-            cap=draw(st.sampled_from([None, None, 40.0, 100.0])),
+            dice.choice([5 * DAY, 7 * DAY, 30 * DAY, 45 * DAY + 1]),
+            floor=dice.choice([None, None, 0.0, -30.0]),
+            cap=dice.choice([None, None, 40.0, 100.0]),
         )
         for name in names
     }
@@ -200,13 +250,13 @@ def models(draw: st.DrawFn) -> Model:
             f"rule {kind}",
             "activity",
             when("activity", kind=kind),
-            draw(st.sampled_from(names)),
-            points=float(draw(st.sampled_from([-60, -25, -5, 5, 12, 20, 30, 50, 80]))),
-            at_most=draw(st.sampled_from([None, None, 1, 2])),
+            dice.choice(names),
+            points=float(dice.choice([-60, -25, 5, 12, 20, 20, 30, 30, 50])),
+            at_most=dice.choice([None, None, 1, 2]),
         )
         for kind in "abcd"
     ]
-    rules.append(Rule("any", "activity", when("activity"), names[0], points=1.0, also=draw(st.booleans())))
+    rules.append(Rule("any", "activity", when("activity"), names[0], points=1.0, also=dice.random() < 0.5))
     booked = when("demo_booking", status=["BOOKED", "ATTENDED"])
     rules.append(Rule("demo", "demo_booking", booked, names[-1], points=40.0))
     rules.append(
@@ -219,8 +269,8 @@ def models(draw: st.DrawFn) -> Model:
         ),
         Fact("asked", "activity", when("activity", kind="a"), when("activity", kind="b")),
     )
-    warm = draw(st.sampled_from([10.0, 20.0]))
-    hot = draw(st.sampled_from([40.0, 60.0]))
+    warm = dice.choice([10.0, 20.0])
+    hot = dice.choice([40.0, 60.0])
     hot_path = SqlPath("hot", interest=hot, fit=40)
     others = [
         SqlPath("demo", fact="demo_booked"),
@@ -228,16 +278,14 @@ def models(draw: st.DrawFn) -> Model:
         SqlPath("seen", visits=Visits(2, 7 * DAY), interest=25.0, fit=60),
         SqlPath("bant", bant=3, interest=15.0),
     ]
-    warm_route: Route = draw(st.sampled_from(["NONE", "LOW_TOUCH"]))
+    warm_route: Route = dice.choice(["NONE", "LOW_TOUCH"])
     return replace(
         DEFAULT,
         version="drawn",
         groups=groups,
         rules=by_kind(rules),
-        inactivity=draw(
-            st.sampled_from(
-                [None, Inactivity(10 * DAY, names[-1], -8.0), Inactivity(30 * DAY, names[0], -15.0)]
-            )
+        inactivity=dice.choice(
+            [None, Inactivity(10 * DAY, names[-1], -8.0), Inactivity(30 * DAY, names[0], -15.0)]
         ),
         facts={fact.name: fact for fact in facts},
         facts_on=facts_by_kind(facts),
@@ -246,19 +294,24 @@ def models(draw: st.DrawFn) -> Model:
         mql=MqlRule(
             warm,
             40.0,
-            draw(st.sampled_from([0.0, 0.25, 0.5, 0.9])),
-            draw(st.sampled_from([(), ("email",)])),
+            dice.choice([0.0, 0.25, 0.5, 0.9]),
+            dice.choice([(), ("email",)]),
             DEFAULT.mql.blocked_by,
         ),
-        sql_paths=(hot_path, *draw(st.lists(st.sampled_from(others), unique=True))),
-        sla=draw(st.sampled_from([None, Sla(DAY, 14 * DAY), Sla(HOUR, 2 * HOUR)])),
-        rest=Rest(draw(st.sampled_from([5 * DAY, 30 * DAY])), {"no_budget": 60 * DAY, "competitor": None}),
-        visitor_ttl_ms=draw(st.sampled_from([20 * DAY, 180 * DAY])),
+        sql_paths=(hot_path, *dice.sample(others, dice.randint(0, 4))),
+        sla=dice.choice([None, Sla(DAY, 14 * DAY), Sla(HOUR, 2 * HOUR)]),
+        rest=Rest(dice.choice([5 * DAY, 30 * DAY]), {"no_budget": 60 * DAY, "competitor": None}),
+        visitor_ttl_ms=dice.choice([20 * DAY, 180 * DAY]),
     )
 
 
+_ACTS = [_plain(kind, partial(activity, kind=kind)) for kind in "abcdz"]
+#: Lively ones for :func:`models`.
+LIVELY_DRAWN = lively([*_ACTS * 30, *_SAID * 2, *_BOOKED, *_ANSWERS[::3], _plain("page", page_view)], 25)
+
+
 def drawn_histories() -> st.SearchStrategy[list[Happening]]:
-    """Histories for :func:`models`."""
+    """Histories for :func:`models` that shrink well."""
     acts = st.sampled_from(list("aabbccddz")).map(lambda kind: _plain(kind, lambda at: activity(at, kind)))
     page = st.just(_plain("page", page_view))
     return histories(acts, acts, acts, page, bookings(), profiles(), profiles(), answers())

@@ -8,23 +8,28 @@ from typing import Any
 import pytest
 from handmade import DAY, DEFAULT
 from hypothesis import given
-from lead_histories import Happening, Walk, drawn_histories, histories, models, timed, walk
+from lead_histories import LIVELY, LIVELY_DRAWN, Happening, Walk, drawn_histories, models, timed, walk
 
 from streams.qualification.model import Model
 from streams.qualification.step import advance
 
 
-@given(histories(max_size=20))
+@given(LIVELY)
 def test_the_default_model_tells_the_oracle_s_story(history: Sequence[Happening]) -> None:
     same_story(walk(history, DEFAULT), history, DEFAULT)
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_any_model_tells_the_oracle_s_story(model: Model, history: Sequence[Happening]) -> None:
     same_story(walk(history, model), history, model)
 
 
 @given(models(), drawn_histories())
+def test_any_model_tells_the_oracle_s_story_of_odd_lives(model: Model, history: Sequence[Happening]) -> None:
+    same_story(walk(history, model), history, model)
+
+
+@given(models(), LIVELY_DRAWN)
 def test_packing_between_any_two_events_changes_nothing(model: Model, history: Sequence[Happening]) -> None:
     kept, packed = walk(history, model), walk(history, model, packed=True)
     assert kept.lead == packed.lead

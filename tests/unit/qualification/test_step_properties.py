@@ -14,11 +14,11 @@ from handmade import DAY, DEFAULT, UNLIMITED
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from lead_histories import (
+    LIVELY_DRAWN,
     Happening,
     Walk,
     behaviour,
     bookings,
-    drawn_histories,
     histories,
     models,
     profiles,
@@ -134,7 +134,7 @@ def test_groups_equal_the_naive_sums_with_limits_bookings_and_inactivity_in_one_
         assert value == pytest.approx(done.oracle.group_value(name, at), abs=1e-9 * scale[name], rel=0)
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_a_step_leaves_the_lead_that_it_was_given_untouched(
     model: Model, history: Sequence[Happening]
 ) -> None:
@@ -166,7 +166,7 @@ def in_hops(lead: Lead, end: int, hop_ms: int, model: Model) -> tuple[Lead | Non
     return known, out
 
 
-@given(models(), drawn_histories(), st.integers(1, 9), st.integers(0, DAY))
+@given(models(), LIVELY_DRAWN, st.integers(1, 9), st.integers(0, DAY))
 def test_time_in_many_hops_brings_about_what_it_does_in_one(
     model: Model, history: Sequence[Happening], whole: int, part: int
 ) -> None:
@@ -177,7 +177,7 @@ def test_time_in_many_hops_brings_about_what_it_does_in_one(
     assert in_hops(lead, end, whole * DAY + part, model) == advance(lead, end, model)
 
 
-@given(models(), drawn_histories(), st.integers(0, 2**32))
+@given(models(), LIVELY_DRAWN, st.integers(0, 2**32))
 def test_timers_between_events_change_nothing_but_when_it_is_seen(
     model: Model, history: Sequence[Happening], seed: int
 ) -> None:
@@ -209,7 +209,7 @@ def _next(
     return lead, known[1] + out
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_nothing_happens_before_it_is_due(model: Model, history: Sequence[Happening]) -> None:
     lead = walk(history, model).lead
     asked = lead.as_of if lead is not None else 0
@@ -229,7 +229,7 @@ def test_nothing_happens_before_it_is_due(model: Model, history: Sequence[Happen
         assert advance(lead, asked + 2_000 * DAY, model) == (lead, [])
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_records_are_numbered_without_gaps_and_never_alike(
     model: Model, history: Sequence[Happening]
 ) -> None:
@@ -247,7 +247,7 @@ def test_records_are_numbered_without_gaps_and_never_alike(
     assert transitions == walk(history, model).transitions
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_an_episode_has_at_most_one_mql_and_one_sql(model: Model, history: Sequence[Happening]) -> None:
     done = walk(history, model)
     granted = Counter((one["episode_id"], one["stage"]) for one in done.qualifications)
@@ -262,7 +262,7 @@ def test_an_episode_has_at_most_one_mql_and_one_sql(model: Model, history: Seque
             assert (following["route"], following["interest"]) == (one["route"], one["interest"])
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_every_stage_change_is_told_from_the_stage_before(model: Model, history: Sequence[Happening]) -> None:
     done = walk(history, model)
     stage = "visitor"
@@ -272,7 +272,7 @@ def test_every_stage_change_is_told_from_the_stage_before(model: Model, history:
     assert stage == (done.lead.stage if done.lead is not None else "visitor")
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_every_receipt_adds_up(model: Model, history: Sequence[Happening]) -> None:
     for record in walk(history, model).qualifications:
         assert verify_receipt(record) == []
@@ -280,7 +280,7 @@ def test_every_receipt_adds_up(model: Model, history: Sequence[Happening]) -> No
         assert record["threshold"] == 0.0 or record["interest"] >= record["threshold"]
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_an_mql_cools_when_its_receipt_says_if_nothing_more_happens(
     model: Model, history: Sequence[Happening]
 ) -> None:
@@ -308,7 +308,7 @@ def test_an_mql_cools_when_its_receipt_says_if_nothing_more_happens(
             assert left["occurred_at"] == promised[-1]["qualified_until"]
 
 
-@given(models(), drawn_histories())
+@given(models(), LIVELY_DRAWN)
 def test_a_lead_is_unpacked_as_it_was_packed(model: Model, history: Sequence[Happening]) -> None:
     lead = walk(history, model).lead
     if lead is not None:
