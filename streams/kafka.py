@@ -220,10 +220,7 @@ def _await_leaders(admin: AdminClient, names: set[str]) -> None:
     deadline = time.monotonic() + _ADMIN_SECONDS
     while time.monotonic() < deadline:
         known = admin.list_topics(timeout=_ADMIN_SECONDS).topics
-        if all(
-            name in known and all(part.leader >= 0 for part in known[name].partitions.values())
-            for name in names
-        ):
+        if all(name in known and all(part.leader >= 0 for part in known[name].partitions.values()) for name in names):
             return
         time.sleep(0.05)
     raise TopicsFailed(f"Kafka created {', '.join(sorted(names))}, but their partitions have no leaders yet.")
@@ -251,8 +248,7 @@ def _mend(admin: AdminClient, topics: Iterable[Topic]) -> list[Drift]:
                         ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
                     )
         altered = [
-            ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
-            for name, entries in changes.items()
+            ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries) for name, entries in changes.items()
         ]
         if altered:
             for outcome in admin.incremental_alter_configs(altered, request_timeout=_ADMIN_SECONDS).values():

@@ -41,9 +41,7 @@ def days(number: float) -> int:
     return START + round(number * DAY)
 
 
-def event(
-    kind: str, at: int, /, *, arrival: int | None = None, event_id: str | None = None, **fields: Any
-) -> Event:
+def event(kind: str, at: int, /, *, arrival: int | None = None, event_id: str | None = None, **fields: Any) -> Event:
     """An event of `kind` that happened at `at` (ms), with all fields of its record, None by default."""
     record: dict[str, Any] = dict.fromkeys(FIELDS.get(kind, {}))
     record |= {"event_id": event_id or f"event-{next(_numbers)}", "lead_id": LEAD_ID, "occurred_at": at}
@@ -191,8 +189,6 @@ DEFAULT = Model(
 #: The default model without what depends on the order of arrival by its nature.
 UNLIMITED = replace(
     DEFAULT,
-    rules={
-        kind: tuple(replace(rule, at_most=None) for rule in rules) for kind, rules in DEFAULT.rules.items()
-    },
+    rules={kind: tuple(replace(rule, at_most=None) for rule in rules) for kind, rules in DEFAULT.rules.items()},
     inactivity=None,
 )

@@ -19,9 +19,7 @@ def read_all(bootstrap: str, *topics: str) -> dict[str, list[tuple[Any, dict[str
     found: dict[str, list[tuple[Any, dict[str, Any] | None]]] = defaultdict(list)
     try:
         metadata = consumer.list_topics(timeout=20).topics
-        wanted = [
-            TopicPartition(topic, number, 0) for topic in topics for number in metadata[topic].partitions
-        ]
+        wanted = [TopicPartition(topic, number, 0) for topic in topics for number in metadata[topic].partitions]
         consumer.assign(wanted)
         left = len(wanted)
         while left:

@@ -139,9 +139,7 @@ _PROFILES: tuple[dict[str, Any], ...] = (
 
 def profiles() -> st.SearchStrategy[tuple[str, Make]]:
     weighted = [*_PROFILES, _PROFILES[0], _PROFILES[0], _PROFILES[0]]
-    return st.sampled_from(weighted).map(
-        lambda fields: _plain(f"profile {fields}", lambda at: profile(at, **fields))
-    )
+    return st.sampled_from(weighted).map(lambda fields: _plain(f"profile {fields}", lambda at: profile(at, **fields)))
 
 
 def behaviour(
@@ -162,9 +160,7 @@ def _happening(made: tuple[str, Make], after_ms: int, late_ms: int) -> Happening
     return Happening(made[1], made[0], after_ms, late_ms)
 
 
-def histories(
-    *kinds: st.SearchStrategy[tuple[str, Make]], max_size: int = 14
-) -> st.SearchStrategy[list[Happening]]:
+def histories(*kinds: st.SearchStrategy[tuple[str, Make]], max_size: int = 14) -> st.SearchStrategy[list[Happening]]:
     """What happens to one lead, in the order in which it reaches us."""
     some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.just(_plain("erasure", erasure)))
     some = (*some, _AGAIN)
@@ -259,14 +255,10 @@ def _model(dice: Random) -> Model:
     rules.append(Rule("any", "activity", when("activity"), names[0], points=1.0, also=dice.random() < 0.5))
     booked = when("demo_booking", status=["BOOKED", "ATTENDED"])
     rules.append(Rule("demo", "demo_booking", booked, names[-1], points=40.0))
-    rules.append(
-        Rule("no show", "demo_booking", when("demo_booking", status="NO_SHOW"), names[0], points=-20.0)
-    )
+    rules.append(Rule("no show", "demo_booking", when("demo_booking", status="NO_SHOW"), names[0], points=-20.0))
     cancelled = when("demo_booking", status=["CANCELLED", "NO_SHOW"])
     facts = (
-        Fact(
-            "demo_booked", "demo_booking", when("demo_booking", status=["BOOKED", "RESCHEDULED"]), cancelled
-        ),
+        Fact("demo_booked", "demo_booking", when("demo_booking", status=["BOOKED", "RESCHEDULED"]), cancelled),
         Fact("asked", "activity", when("activity", kind="a"), when("activity", kind="b")),
     )
     warm = dice.choice([10.0, 20.0])
@@ -284,9 +276,7 @@ def _model(dice: Random) -> Model:
         version="drawn",
         groups=groups,
         rules=by_kind(rules),
-        inactivity=dice.choice(
-            [None, Inactivity(10 * DAY, names[-1], -8.0), Inactivity(30 * DAY, names[0], -15.0)]
-        ),
+        inactivity=dice.choice([None, Inactivity(10 * DAY, names[-1], -8.0), Inactivity(30 * DAY, names[0], -15.0)]),
         facts={fact.name: fact for fact in facts},
         facts_on=facts_by_kind(facts),
         fit=(*DEFAULT.fit, FitRule("unsubscribed", when("lead_profile", unsubscribed=True), -40.0)),

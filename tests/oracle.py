@@ -139,9 +139,7 @@ class Oracle(Standing):
         cell = CELLS.get((life.stage, disposition))
         if cell is None:
             return  # a disposition that we don't know
-        of_now = about is None or (
-            life.episode is not None and about in [one.event_id for one in life.episode]
-        )
+        of_now = about is None or (life.episode is not None and about in [one.event_id for one in life.episode])
         if not of_now or event.occurred_at < life.stage_since:
             self._happens(at, "FEEDBACK")
             return

@@ -133,9 +133,7 @@ class Standing:
     def band(self) -> str:
         if "band" not in self._known:
             fit = self.fit()
-            self._known["band"] = next(
-                (name for name, cut_off in self.model.fit_bands if fit >= cut_off), "D"
-            )
+            self._known["band"] = next((name for name, cut_off in self.model.fit_bands if fit >= cut_off), "D")
         return self._known["band"]  # type: ignore[no-any-return]
 
     def cell(self, at: int) -> str:
@@ -163,9 +161,7 @@ class Standing:
                     became[about, True] = max(became.get((about, True), 0), one.occurred_at)
                 elif fact.until is not None and fact.until.matches(one.fields):
                     became[about, False] = max(became.get((about, False), 0), one.occurred_at)
-        true = [
-            at for (about, is_true), at in became.items() if is_true and at > became.get((about, False), 0)
-        ]
+        true = [at for (about, is_true), at in became.items() if is_true and at > became.get((about, False), 0)]
         return max(true, default=None)
 
     def visits(self, at: int, within_ms: int) -> int:
@@ -208,9 +204,7 @@ class Standing:
                 return False
             if path.within_ms is not None and since < at - path.within_ms:
                 return False
-        confirmed = [profile.get(name) for name in ("budget", "authority", "need", "timeline")].count(
-            "CONFIRMED"
-        )
+        confirmed = [profile.get(name) for name in ("budget", "authority", "need", "timeline")].count("CONFIRMED")
         return (
             (path.fit is None or self.fit() >= path.fit)
             and (path.interest is None or self.interest(at) >= path.interest)

@@ -15,9 +15,7 @@ PATIENCE = 60.0
 
 def leadstream(*arguments: str, input: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    done = subprocess.run(
-        [LEADSTREAM, *arguments], input=input, capture_output=True, timeout=2 * PATIENCE, check=False
-    )
+    done = subprocess.run([LEADSTREAM, *arguments], input=input, capture_output=True, timeout=2 * PATIENCE, check=False)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

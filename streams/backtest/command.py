@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Iterator
+from typing import Any, TextIO
 
 import msgspec
 
@@ -21,9 +21,7 @@ from streams.wire.jsonlines import render_line
 _REJECTED_SHOWN = 10
 
 
-def run(
-    inputs: Sequence[Path], model: Path | None, *, as_json: bool, scores: Path | None, events: Path | None
-) -> int:
+def run(inputs: Sequence[Path], model: Path | None, *, as_json: bool, scores: Path | None, events: Path | None) -> int:
     """Replay and report; returns the exit code, 1 when lines were rejected. UsageError for unreadable files."""
     began = time.monotonic()
     rejected: list[Rejected] = []
@@ -60,9 +58,7 @@ def _print_text(result: Replay, numbers: dict[str, Any]) -> None:
     print(f"MQL events: {numbers['mql_events']}, SQL events: {numbers['sql_events']}{paths}")
     for name, share in numbers["outcomes"].items():
         if share["leads"]:
-            print(
-                f"{name}: {share['qualified']} of {share['leads']} had qualified before ({share['share']:.1%})"
-            )
+            print(f"{name}: {share['qualified']} of {share['leads']} had qualified before ({share['share']:.1%})")
 
 
 def _listed(counts: dict[str, int]) -> str:
@@ -70,7 +66,7 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[IO[str]]:
+def _writing(path: Path) -> Iterator[TextIO]:
     try:
         with path.open("w", encoding="utf-8", newline="") as out:
             yield out

@@ -16,7 +16,9 @@ from streams.qualification.lead import Lead
 from streams.qualification.model import Model
 from streams.qualification.step import advance_owned, judged_at, step_owned
 from streams.topics import INPUT_TOPICS, TOPICS
-from streams.wire.jsonlines import BadLine, read_lines
+from streams.wire.bad import BadRecord
+from streams.wire.jsonlines import BadLine, Line, read_lines
+from streams.wire.validation import invalid
 
 _ORDER = {topic.name: index for index, topic in enumerate(INPUT_TOPICS)}
 
@@ -76,8 +78,16 @@ def read_events(paths: Iterable[Path], rejected: list[Rejected]) -> Iterator[tup
                 rejected.append(Rejected(str(path), number, line.reason))
             elif line.topic not in _ORDER:
                 rejected.append(Rejected(str(path), number, f"{line.topic} is not an input topic"))
+            elif (bad := _invalid(line)) is not None:
+                rejected.append(Rejected(str(path), number, bad.detail))
             else:
                 yield line.topic, line.event
+
+
+def _invalid(line: Line) -> BadRecord | None:
+    """What the worker would make a dead letter of. A file says nothing of arrival, so no event is too old."""
+    key = line.event[TOPICS[line.topic].key_field].encode()
+    return invalid(line.topic, line.event, line.event["occurred_at"], key)
 
 
 def _keep(result: Replay, key: str, lead: Lead | None, transitions: list[Transition]) -> None:

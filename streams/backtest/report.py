@@ -60,9 +60,10 @@ def write_scores(result: Replay, out: TextIO) -> None:
         interest = interest_at(lead, result.model, result.until)
         fit = fit_of(lead.profile, result.model)
         rows.append((lead.lead_id, interest + fit, interest, fit, lead.stage))
+    rows.sort(key=lambda row: (-row[1], row[0]))
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("lead_id", "score", "interest", "fit", "stage"))
-    writer.writerows(sorted(rows, key=lambda row: (-row[1], row[0])))
+    writer.writerows(rows)
 
 
 def _share(qualified: dict[str, bool]) -> dict[str, Any]:

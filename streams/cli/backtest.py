@@ -13,9 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="JSON lines of events, gzipped or not.")
-    ],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="JSON lines of events, gzipped or not.")],
     model: Annotated[Path | None, typer.Option(help="Model file; without it the default model.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     scores: Annotated[

@@ -23,17 +23,13 @@ def demo(
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=86_400, help="How long the thirty days take.")] = 60,
-    seed: Annotated[
-        int, typer.Option(help="Another seed gives another crowd; the people with a story stay.")
-    ] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed gives another crowd; the people with a story stay.")] = 1,
     plain: Annotated[
         bool, typer.Option("--plain", help="Lines instead of a picture; so it is too without a terminal.")
     ] = False,
     once: Annotated[
         bool,
-        typer.Option(
-            "--once", help="End when the thirty days are over; exit 1 unless leads became MQL and SQL."
-        ),
+        typer.Option("--once", help="End when the thirty days are over; exit 1 unless leads became MQL and SQL."),
     ] = False,
 ) -> None:
     """Watch thirty days of invented journeys go through a real Kafka and a real worker, then join in.

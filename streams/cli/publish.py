@@ -37,9 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def publish(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="JSON lines, gzipped or not; - is standard input.")
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON lines, gzipped or not; - is standard input.")],
     rate: Annotated[
         float | None,
         typer.Option(min=0.001, metavar="N", help="At most N events a second.", show_default=False),

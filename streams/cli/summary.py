@@ -51,12 +51,8 @@ def _lifecycle(event: Event) -> str:
 
 
 def _profile(event: Event) -> str:
-    known = {
-        name: value for name, value in event.items() if name not in ("event_id", "lead_id", "occurred_at")
-    }
-    return ", ".join(
-        f"{name}={value}" for name, value in known.items() if value not in (None, "", {}, "UNKNOWN")
-    )
+    known = {name: value for name, value in event.items() if name not in ("event_id", "lead_id", "occurred_at")}
+    return ", ".join(f"{name}={value}" for name, value in known.items() if value not in (None, "", {}, "UNKNOWN"))
 
 
 def _identity(event: Event) -> str:

@@ -103,18 +103,14 @@ def tail(
 class _Reader:
     """Reads all partitions of some topics from their present end or their beginning."""
 
-    def __init__(
-        self, bootstrap: str, metadata: ClusterMetadata, names: list[str], from_beginning: bool
-    ) -> None:
+    def __init__(self, bootstrap: str, metadata: ClusterMetadata, names: list[str], from_beginning: bool) -> None:
         from confluent_kafka import Consumer, TopicPartition
         from confluent_kafka.admin import OffsetSpec
 
         from streams.kafka import reader_config
 
         partitions = [
-            TopicPartition(name, partition)
-            for name in names
-            for partition in metadata.topics[name].partitions
+            TopicPartition(name, partition) for name in names for partition in metadata.topics[name].partitions
         ]
         self._bootstrap = bootstrap
         self._silent = False
@@ -165,13 +161,9 @@ class _Reader:
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=15,
             )
-            return {
-                (place.topic, place.partition): answer.result().offset for place, answer in answers.items()
-            }
+            return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
         except KafkaException as error:
-            raise TailFailed(
-                f"Kafka does not tell the offsets to read from: {error.args[0].str()}."
-            ) from None
+            raise TailFailed(f"Kafka does not tell the offsets to read from: {error.args[0].str()}.") from None
 
     def _on_error(self, error: Any) -> None:
         from confluent_kafka import KafkaError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import typer
 from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap, SchemaRegistry
 
 
-class _Clock(str, Enum):
+class _Clock(StrEnum):
     wall = "wall"
     stream = "stream"
 

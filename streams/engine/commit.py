@@ -75,9 +75,7 @@ class TransactionalCommitter:
                 log.warning("transaction %s aborted, doing it again: %s", self.transactional_id, cause)
             await self._run(lambda: self._insist("abort_transaction", self._producer.abort_transaction))
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
-        raise CommitImpossible(
-            f"transaction {self.transactional_id} was aborted {_REDO_LIMIT} times in a row"
-        )
+        raise CommitImpossible(f"transaction {self.transactional_id} was aborted {_REDO_LIMIT} times in a row")
 
     async def close(self) -> None:
         """Let go of the partition, between two batches."""

@@ -235,9 +235,7 @@ class Engine:
 
     async def _take_over(self, number: int, interrupt: threading.Event) -> PartitionRunner:
         config = self._config
-        committer = TransactionalCommitter(
-            config.client, config.app_id, number, config.changelog_topic, self._commits
-        )
+        committer = TransactionalCommitter(config.client, config.app_id, number, config.changelog_topic, self._commits)
         # Never given up half-way: a fence that lands late would throw out the partition's next owner.
         await committer.fence()
         state = await asyncio.get_running_loop().run_in_executor(

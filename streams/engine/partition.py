@@ -131,9 +131,7 @@ class StateBatch:
             self._logic.due(key, at, self)
             left = self._dirty.get(key, 0)
             if left is not None and left <= at:
-                raise AssertionError(
-                    f"after due() at {at} the key {key!r} is still due at {left or 'the same time'}"
-                )
+                raise AssertionError(f"after due() at {at} the key {key!r} is still due at {left or 'the same time'}")
 
     def run(self, items: list[Decoded], clock: Clock) -> None:
         """Handle items in order; stream time moves after each."""

@@ -164,8 +164,8 @@ class Logic(Protocol):
         later.
         """
 
-    def handle(self, record: Record, item: Item, batch: Batch) -> None:
-        """Apply one item. Whatever was due for its key before the item comes first; that is the logic's own
+    def handle(self, record: Record, item: Any, batch: Batch) -> None:
+        """Apply one item that `decode` made. Whatever was due for its key before the item comes first; that is the logic's own
         work.
         """
 

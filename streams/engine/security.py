@@ -41,9 +41,7 @@ def _context(security: Mapping[str, Any]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=security.get("ssl.ca.location"))
     certificate = security.get("ssl.certificate.location")
     if certificate:
-        context.load_cert_chain(
-            certificate, security.get("ssl.key.location"), security.get("ssl.key.password")
-        )
+        context.load_cert_chain(certificate, security.get("ssl.key.location"), security.get("ssl.key.password"))
     if str(security.get("ssl.endpoint.identification.algorithm", "https")) == "none":
         context.check_hostname = False
     return context

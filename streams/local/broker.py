@@ -189,9 +189,7 @@ class EmbeddedBroker:
                 check=False,
             )
             if formatted.returncode:
-                raise BrokerFailed(
-                    f"Could not prepare {folder} for the embedded broker:\n{formatted.stderr.strip()}"
-                )
+                raise BrokerFailed(f"Could not prepare {folder} for the embedded broker:\n{formatted.stderr.strip()}")
         self._process = _spawn([*command, "kafka.Kafka", str(properties)], folder / "output.log")
         self._await_service(self._process, folder)
 
@@ -199,9 +197,7 @@ class EmbeddedBroker:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
-        client = AdminClient(
-            {"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 100}
-        )
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 100})
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -212,8 +208,7 @@ class EmbeddedBroker:
             except KafkaException:
                 time.sleep(0.05)
         raise BrokerFailed(
-            f"The embedded broker did not serve within {_START_SECONDS:.0f} s. "
-            f"The end of its log:\n{_tail(folder, 15)}"
+            f"The embedded broker did not serve within {_START_SECONDS:.0f} s. The end of its log:\n{_tail(folder, 15)}"
         )
 
 

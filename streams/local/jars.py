@@ -89,9 +89,7 @@ def ensure_jars(
         with _exclusive(folder):
             missing = _missing(jars, folder)
             if missing:
-                _download_aloud(
-                    missing, folder, say or (lambda line: print(line, file=sys.stderr, flush=True))
-                )
+                _download_aloud(missing, folder, say or (lambda line: print(line, file=sys.stderr, flush=True)))
     return [folder / jar.file_name for jar in jars]
 
 
@@ -213,9 +211,7 @@ def _obtain(jar: Jar, room: Path, count: Callable[[int], None]) -> Path:
 
     settings = GlobalSettings.load()
     group, artifact, version = jar.coordinates.split(":")
-    local = (
-        Path(settings.repo_cache).expanduser().joinpath(*group.split("."), artifact, version, jar.file_name)
-    )
+    local = Path(settings.repo_cache).expanduser().joinpath(*group.split("."), artifact, version, jar.file_name)
     if jar.matches(local):
         return Path(shutil.copyfile(local, room / jar.file_name))
 

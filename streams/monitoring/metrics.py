@@ -36,9 +36,7 @@ class WorkerMetrics(Observer):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._consumed = Counter(
-            "leads_records_consumed_total", "Records handled.", ["topic"], registry=registry
-        )
+        self._consumed = Counter("leads_records_consumed_total", "Records handled.", ["topic"], registry=registry)
         self._qualifications = Counter(
             "leads_qualifications_total",
             "MQL and SQL events.",
@@ -51,9 +49,7 @@ class WorkerMetrics(Observer):
             ["from_stage", "to_stage", "cause"],
             registry=registry,
         )
-        self._ignored = Counter(
-            "leads_ignored_total", "Events that scored nothing.", ["reason"], registry=registry
-        )
+        self._ignored = Counter("leads_ignored_total", "Events that scored nothing.", ["reason"], registry=registry)
         self._dead_letters = Counter(
             "leads_dead_letters_total",
             "Records that could not be handled.",
@@ -61,9 +57,7 @@ class WorkerMetrics(Observer):
             registry=registry,
         )
         self._commits = Counter("leads_commits_total", "Transactions.", ["outcome"], registry=registry)
-        self._commit_seconds = Histogram(
-            "leads_commit_seconds", "Time a transaction took.", registry=registry
-        )
+        self._commit_seconds = Histogram("leads_commit_seconds", "Time a transaction took.", registry=registry)
         self._batch_records = Histogram(
             "leads_batch_records",
             "Records in a transaction.",
@@ -103,9 +97,7 @@ class WorkerMetrics(Observer):
         """A transition of a lead."""
         if isinstance(one, Qualified):
             record = one.record
-            self._qualifications.labels(
-                record["stage"], record["route"], channel_of(record["first_touch"])
-            ).inc()
+            self._qualifications.labels(record["stage"], record["route"], channel_of(record["first_touch"])).inc()
         elif isinstance(one, Changed):
             record = one.record
             self._transitions.labels(record["from_stage"], record["to_stage"], record["cause"]).inc()

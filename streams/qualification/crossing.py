@@ -2,8 +2,8 @@
 
 Between the instants at which a group falls out of its clamp, interest is an exponential sum
 `f(t) = K + sum a_i * e^(-l_i * t)`. Such a sum of n terms has at most n - 1 real zeros; they are isolated by the
-derivative trick behind Descartes' rule for exponential sums (G. Polya, G. Szego, "Problems and Theorems in Analysis II",
-part V, problem 77): divide by the slowest term, which makes it a constant, and differentiate, which removes it. The
+derivative trick behind Descartes' rule for exponential sums (G. Polya, G. Szego, "Problems and Theorems in Analysis
+II", part V, problem 77): divide by the slowest term, which makes it a constant, and differentiate, which removes it. The
 zeros of the smaller sum are the turning points between which the larger one is monotone, so one bisection each finds
 every crossing, tangents aside. The final answer is an integer, decided by the very function that judges.
 """
@@ -11,6 +11,7 @@ every crossing, tangents aside. The final answer is an integer, decided by the v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from math import exp, log, log2
 
 from streams.qualification.decay import Decayed, clamp, value_at
@@ -101,10 +102,7 @@ def _crossing_in_piece(
 ) -> int | None:
     """The first integer in (low, high] on the other side, where no group enters or leaves its clamp in between."""
     constant, terms = _exponential_sum(parts, low, high)
-    if high is None:
-        end = _horizon(terms, constant - threshold)
-    else:
-        end = float(high - low)
+    end = _horizon(terms, constant - threshold) if high is None else float(high - low)
     turns = _turns([(constant - threshold, 0.0), *terms], end)
     # Floats only propose; integers around each proposal decide. A turning point may be a millisecond off, so both
     # neighbours are looked at.
@@ -120,9 +118,7 @@ def _crossing_in_piece(
     return None
 
 
-def _exponential_sum(
-    parts: Sequence[tuple[Group, Decayed]], low: int, high: int | None
-) -> tuple[float, list[_Term]]:
+def _exponential_sum(parts: Sequence[tuple[Group, Decayed]], low: int, high: int | None) -> tuple[float, list[_Term]]:
     """`(K, terms)` of interest on the piece that begins at `low`, time counted from `low`."""
     middle = low + 1 if high is None else (low + high) // 2
     constant = 0.0
@@ -179,7 +175,7 @@ def _zeros(terms: Sequence[_Term], end: float) -> list[float]:
     derivative = [(-amount * rate, rate) for amount, rate in scaled[1:]]
     zeros = []
     edges = [0.0, *_zeros(derivative, end), end]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         if (_evaluate(scaled, low) < 0) != (_evaluate(scaled, high) < 0):
             zeros.append(_bisect_float(scaled, low, high))
         elif high != end:

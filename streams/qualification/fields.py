@@ -91,9 +91,7 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
         "attributes": ATTRIBUTES,
     },
     "sales_feedback": {
-        "disposition": Field(
-            "symbol", ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST")
-        ),
+        "disposition": Field("symbol", ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST")),
         "qualification_id": TEXT,
         "reason": TEXT,
         "amount": NUMBER,

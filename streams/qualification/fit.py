@@ -33,9 +33,7 @@ def confirmed_bant(profile: Mapping[str, Any]) -> int:
     return sum(profile.get(field) == "CONFIRMED" for field in BANT_FIELDS)
 
 
-def update_profile(
-    profile: dict[str, Any], said: dict[str, int], fields: Mapping[str, Any], occurred_at: int
-) -> bool:
+def update_profile(profile: dict[str, Any], said: dict[str, int], fields: Mapping[str, Any], occurred_at: int) -> bool:
     """Take what is news from a LeadProfile into `profile`, value by value the newest. True when a value changed.
 
     Null, and UNKNOWN of an enum, mean "no news". Of two values said at the same instant the later to arrive stays.

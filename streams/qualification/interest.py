@@ -105,9 +105,7 @@ def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:
     for _, group_name, points, occurred_at in booking.given:
         group = model.groups.get(group_name)
         if group is not None and occurred_at <= at:
-            lead.groups[group_name] = add(
-                lead.groups.get(group_name), -points, occurred_at, group.half_life_ms
-            )
+            lead.groups[group_name] = add(lead.groups.get(group_name), -points, occurred_at, group.half_life_ms)
             lead.strongest[group_name] = tuple(
                 one
                 for one in lead.strongest.get(group_name, ())

@@ -139,9 +139,7 @@ def cool(turn: Turn, at: int, cause: str) -> None:
     """An MQL goes back to lead; its episode ends."""
     episode = turn.lead.episode
     reason = f"interest fell below {turn.model.mql.cools_below:g}"
-    turn.change(
-        at, cause, to=LEAD, reason=reason, qualification_id=episode.qualification_id if episode else None
-    )
+    turn.change(at, cause, to=LEAD, reason=reason, qualification_id=episode.qualification_id if episode else None)
     end_episode(turn.lead, at)
 
 

@@ -72,9 +72,7 @@ def load_model(text: str, source: str = "model") -> Model:
     problems = Problems(source)
     top = Section(parse(text, problems), KEYS, problems)
     groups: dict[str, Group] = top.require("groups", lambda node: _groups(node, problems), {})
-    rules: dict[str, tuple[Rule, ...]] = top.require(
-        "interest", lambda node: rules_of(node, groups, problems), {}
-    )
+    rules: dict[str, tuple[Rule, ...]] = top.require("interest", lambda node: rules_of(node, groups, problems), {})
     facts: dict[str, Fact] = top.read("facts", lambda node: facts_of(node, problems), {})
     nothing: tuple[tuple[SqlPath, ...], Condition | None] = ((), None)
     sql_paths, sql_blocked_by = top.require("sql", lambda node: sql_of(node, list(facts), problems), nothing)
@@ -143,9 +141,7 @@ def _inactivity(node: Node, groups: dict[str, Group], problems: Problems) -> Ina
         section.require("points", number, 0.0),
     )
     if not section.failed and inactivity.points >= 0:
-        section.refuse_at(
-            "points", f"found {inactivity.points:g}, expected a number below 0: silence takes points"
-        )
+        section.refuse_at("points", f"found {inactivity.points:g}, expected a number below 0: silence takes points")
     return inactivity
 
 
@@ -153,9 +149,7 @@ def _bands(node: Node, problems: Problems) -> tuple[tuple[str, float], ...]:
     section = Section(node, BANDS, problems)
     bands = tuple((name, section.require(name, number, 0.0)) for name in BANDS if name in section)
     if not section.failed and not bands:
-        raise Wrong(
-            node, f"found no band, expected some of {', '.join(BANDS)}; {LOWEST_BAND} is what is below them"
-        )
+        raise Wrong(node, f"found no band, expected some of {', '.join(BANDS)}; {LOWEST_BAND} is what is below them")
     for (higher, above), (lower, below) in pairwise(bands):
         if not section.failed and below >= above:
             section.refuse_at(lower, f"found {below:g}, expected less than {higher}, {above:g}")
@@ -164,13 +158,9 @@ def _bands(node: Node, problems: Problems) -> tuple[tuple[str, float], ...]:
 
 def _matrix(node: Node, problems: Problems) -> Matrix:
     section = Section(node, ("fit", "interest", "cells"), problems)
-    high_fit = section.require(
-        "fit", lambda fit: Section(fit, ("high",), problems).require("high", number, 0.0), 0.0
-    )
+    high_fit = section.require("fit", lambda fit: Section(fit, ("high",), problems).require("high", number, 0.0), 0.0)
     warm, hot = section.require("interest", lambda interest: _columns(interest, problems), (1.0, 2.0))
-    high, low = section.require(
-        "cells", lambda cells: _cells(cells, problems), (_NO_MATRIX.high, _NO_MATRIX.low)
-    )
+    high, low = section.require("cells", lambda cells: _cells(cells, problems), (_NO_MATRIX.high, _NO_MATRIX.low))
     return Matrix(high_fit, warm, hot, high, low)
 
 
@@ -187,9 +177,7 @@ def _cells(node: Node, problems: Problems) -> tuple[tuple[Route, Route, Route], 
 
     def row(cells: Node) -> tuple[Route, Route, Route]:
         if len(items(cells)) != 3:
-            raise Wrong(
-                cells, f"found {len(items(cells))} routes, expected three: for cold, warm and hot interest"
-            )
+            raise Wrong(cells, f"found {len(items(cells))} routes, expected three: for cold, warm and hot interest")
         cold, warm, hot = (cast(Route, choice(ROUTES)(cell)) for cell in items(cells))
         return cold, warm, hot
 

@@ -111,9 +111,7 @@ class Problems:
 def parse(text: str, problems: Problems) -> Node:
     """The tree of `text`. Raises ModelError for what is no YAML, or more of it than a model may be."""
     if len(text) > LARGEST:
-        raise ModelError(
-            [f"{problems.source}: {len(text)} characters, expected a model of at most {LARGEST}"]
-        )
+        raise ModelError([f"{problems.source}: {len(text)} characters, expected a model of at most {LARGEST}"])
     try:
         root = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as bad:

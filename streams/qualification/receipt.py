@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.qualification.decay import clamp, value_at
 from streams.qualification.fit import confirmed_bant, fit_points
-from streams.qualification.lead import SQL, Contribution, Touch
+from streams.qualification.lead import Contribution, Touch
 from streams.qualification.memory import path_fact, visits_within
 from streams.qualification.model import LOWEST_BAND, SqlPath
 
@@ -27,10 +27,7 @@ def qualification(
     interest, fit = turn.interest(at), turn.fit
     episode = lead.episode
     assert episode is not None, "a qualification belongs to an episode"
-    if path is None:
-        threshold = model.mql.interest if lead.stage != SQL else 0.0
-    else:
-        threshold = path.interest or 0.0
+    threshold = model.mql.interest if path is None else path.interest or 0.0
     evidence = _evidence(turn, at)
     return {
         "event_id": event_id,
@@ -52,9 +49,7 @@ def qualification(
         "model": model.version,
         "groups": _groups(turn, at),
         "evidence": evidence,
-        "fit_evidence": [
-            {"name": rule.name, "points": rule.points} for rule in fit_points(lead.profile, model)
-        ],
+        "fit_evidence": [{"name": rule.name, "points": rule.points} for rule in fit_points(lead.profile, model)],
         "first_touch": _touch(lead.first_touch),
         "last_touch": _touch(lead.last_touch),
         "profile": turn.summary(),
@@ -67,7 +62,7 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
     Needs nothing but the record: each group's lines must add up to its raw value, each contribution must have faded by
     the group's half-life, the clamped values must add up to interest, the fit points to fit.
     """
-    wrong = []
+    wrong: list[str] = []
     groups = {line["group"]: line for line in record["groups"]}
     at = record["occurred_at"]
     for name, line in groups.items():
@@ -155,9 +150,7 @@ def _touch(touch: Touch | None) -> dict[str, Any] | None:
     }
 
 
-def _reason(
-    turn: Turn, at: int, path: SqlPath | None, threshold: float, evidence: list[dict[str, Any]]
-) -> str:
+def _reason(turn: Turn, at: int, path: SqlPath | None, threshold: float, evidence: list[dict[str, Any]]) -> str:
     """One sentence: what held, and what counted most."""
     lead = turn.lead
     interest = f"interest {turn.interest(at):.1f}"

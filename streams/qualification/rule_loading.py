@@ -62,9 +62,7 @@ def _rule(node: Node, groups: Mapping[str, Group], problems: Problems) -> Rule:
         when=section.read("when", lambda when: _condition(when, kind), _ALWAYS) if kind else _ALWAYS,
         group=section.require("group", choice(list(groups)), "") if groups else "",
         points=section.read("points", number, None),
-        points_per=section.read("points_per", lambda per: _points_per(per, kind, problems), None)
-        if kind
-        else None,
+        points_per=section.read("points_per", lambda per: _points_per(per, kind, problems), None) if kind else None,
         at_most=section.read("at_most", per_day, None),
         also=section.read("also", flag, False),
     )
@@ -149,6 +147,4 @@ def refuse_repeated(named: Sequence[tuple[Node, str]], problems: Problems) -> No
     first: dict[str, Node] = {}
     for node, name in named:
         if name and first.setdefault(name, node) is not node:
-            problems.add(
-                node.line, (*node.path, "name"), f"{name} is taken in line {first[name].line}; choose another"
-            )
+            problems.add(node.line, (*node.path, "name"), f"{name} is taken in line {first[name].line}; choose another")

@@ -58,9 +58,7 @@ class Section:
     def require(self, key: str, reader: Callable[[Node], T], stand_in: D) -> T | D:
         """The entry through `reader`; a missing one is a problem, and `stand_in` keeps the reading going."""
         if key not in self and isinstance(self.node.value, dict):
-            self.refuse(
-                Wrong(self._entries.get(key, self.node), "missing, and required", (*self.node.path, key))
-            )
+            self.refuse(Wrong(self._entries.get(key, self.node), "missing, and required", (*self.node.path, key)))
         return self.read(key, reader, stand_in)
 
     def refuse(self, wrong: Wrong) -> None:
@@ -83,11 +81,7 @@ def text_of(node: Node) -> str:
 
 
 def number(node: Node) -> float:
-    if (
-        isinstance(node.value, bool)
-        or not isinstance(node.value, (int, float))
-        or not math.isfinite(node.value)
-    ):
+    if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or not math.isfinite(node.value):
         raise Wrong(node, f"found {shown(node.plain())}, expected a number")
     return float(node.value)
 

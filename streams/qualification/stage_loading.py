@@ -50,9 +50,7 @@ def _blocked_by(node: Node) -> Condition:
     return condition(node, "lead_profile", any_of=True)
 
 
-def sql_of(
-    node: Node, facts: Sequence[str], problems: Problems
-) -> tuple[tuple[SqlPath, ...], Condition | None]:
+def sql_of(node: Node, facts: Sequence[str], problems: Problems) -> tuple[tuple[SqlPath, ...], Condition | None]:
     """The ways to become an SQL, and what blocks them all."""
     section = Section(node, ("paths", "blocked_by"), problems)
     nodes: list[Node] = section.require("paths", items, [])
@@ -78,9 +76,7 @@ def _path(node: Node, facts: Sequence[str], problems: Problems) -> SqlPath:
     if path.name == "sales":
         section.refuse_at("name", "sales is the path of leads that sales took by itself; choose another name")
     if path.bant is not None and path.bant > 4:
-        section.refuse_at(
-            "bant", f"found {path.bant}, expected 1 to 4 of budget, authority, need and timeline"
-        )
+        section.refuse_at("bant", f"found {path.bant}, expected 1 to 4 of budget, authority, need and timeline")
     if "within" in section and "fact" not in section:
         section.refuse_at("within", "expected only beside fact: it is the age of a fact")
     if not section.failed and (path.fact, path.visits, path.interest, path.fit, path.bant) == (None,) * 5:

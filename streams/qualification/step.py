@@ -34,9 +34,7 @@ def step(lead: Lead | None, event: Event, at: int, model: Model) -> tuple[Lead |
     return step_owned(lead.copy() if lead is not None else None, event, at, model)
 
 
-def step_owned(
-    lead: Lead | None, event: Event, at: int, model: Model
-) -> tuple[Lead | None, list[Transition]]:
+def step_owned(lead: Lead | None, event: Event, at: int, model: Model) -> tuple[Lead | None, list[Transition]]:
     """:func:`step` for a caller that owns `lead` and lets it be changed in place, to save the copy."""
     transitions: list[Transition] = []
     if lead is not None:

@@ -1,7 +1,7 @@
 """One turn of one lead: the lead being changed, the model, and what comes out.
 
-`step` and `advance` take a private copy of the lead into a turn; the modules of this package change that copy and append
-transitions. Everything here is emitted with gapless sequence numbers and replay-stable ids.
+`step` and `advance` take a private copy of the lead into a turn; the modules of this package change that copy and
+append transitions. Everything here is emitted with gapless sequence numbers and replay-stable ids.
 """
 
 from __future__ import annotations

@@ -83,9 +83,7 @@ def _by_path(model: Model, path: SqlPath) -> list[Way]:
     if path.visits is not None:
         if path.visits.at_least * 86_400_000 > path.visits.within_ms + 86_400_000:
             return []  # more days than there are: `check` says so
-        needs.append(
-            f"page views on {path.visits.at_least} days within {format_duration(path.visits.within_ms)}"
-        )
+        needs.append(f"page views on {path.visits.at_least} days within {format_duration(path.visits.within_ms)}")
         before += [(day, VISIT) for day in range(1 - path.visits.at_least, 1)]
     if path.bant is not None:
         needs.append(f"{path.bant} of budget, authority, need and timeline confirmed")
@@ -152,9 +150,7 @@ class _Search:
             yield self._way(at_once, ((count, rule.name),), 1)
             if count == 1:
                 return
-        for pace in (
-            (1,) if at_once is not None or not rule.at_most else sorted({1, min(rule.at_most, MOST_EVENTS)})
-        ):
+        for pace in (1,) if at_once is not None or not rule.at_most else sorted({1, min(rule.at_most, MOST_EVENTS)}):
             found = self._reach((day, act) for day in range(MOST_DAYS) for _ in range(pace))
             if found is not None:
                 count = found.events - len(self.before)
@@ -165,9 +161,7 @@ class _Search:
         one, other = happening(first, self.model), happening(second, self.model)
         for total in range(2, most + 1):
             found = []
-            for count in range(
-                max(1, total - (second.at_most or total)), min(total - 1, first.at_most or total) + 1
-            ):
+            for count in range(max(1, total - (second.at_most or total)), min(total - 1, first.at_most or total) + 1):
                 if self._worth({one: count, other: total - count}) < self.interest:
                     continue
                 reached = self._reach([(0, one)] * count + [(0, other)] * (total - count))

@@ -86,9 +86,7 @@ class Codec:
                 return answer
             written = answer
         else:
-            return BadRecord(
-                "UNDECODABLE", f"neither of the known framings: the value begins with {header.hex(' ')}"
-            )
+            return BadRecord("UNDECODABLE", f"neither of the known framings: the value begins with {header.hex(' ')}")
         current = self._schemas.of_topic(topic)
         if written.record != current.record:
             return BadRecord("UNDECODABLE", f"holds a {written.record}; {topic} takes a {current.record}")
@@ -105,9 +103,7 @@ class Codec:
         try:
             return Schema.parse(text)
         except Exception as error:  # someone else's schema, and fastavro's errors have no common base
-            return BadRecord(
-                "UNKNOWN_SCHEMA", f"schema {schema_id} of the registry can't be used: {error}"[:500]
-            )
+            return BadRecord("UNKNOWN_SCHEMA", f"schema {schema_id} of the registry can't be used: {error}"[:500])
 
 
 class _Reader(Protocol):

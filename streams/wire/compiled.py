@@ -87,9 +87,7 @@ class _Source:
             return [f"{at}{into}, i = {self.record(avro)}(raw, i)"]
         if kind == "map":
             inner = f"{at}        "
-            item = self._text("string", f"{into}_key", inner) + self._read(
-                avro["values"], f"{into}_one", inner
-            )
+            item = self._text("string", f"{into}_key", inner) + self._read(avro["values"], f"{into}_one", inner)
             return self._blocks(into, "{}", [*item, f"{inner}{into}[{into}_key] = {into}_one"], at)
         if kind == "array":
             inner = f"{at}        "

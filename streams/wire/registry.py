@@ -57,22 +57,16 @@ class ConfluentRegistry:
         self._clock = clock
         self._missing: dict[int, float] = {}
         try:
-            self._client = SchemaRegistryClient(
-                {"max.retries": 1, "timeout": 5, **(settings or {}), "url": url}
-            )
+            self._client = SchemaRegistryClient({"max.retries": 1, "timeout": 5, **(settings or {}), "url": url})
         except (TypeError, ValueError) as error:
-            raise RegistryRefused(
-                f"schema registry {url}: {error}; correct its address or settings"
-            ) from error
+            raise RegistryRefused(f"schema registry {url}: {error}; correct its address or settings") from error
 
     def register(self, topic: str, schema: str) -> int:
         """Raises RegistryRefused when the schema breaks the subject's compatibility rule."""
         from confluent_kafka.schema_registry import Schema
 
         subject = f"{topic}-value"
-        answer: int = self._ask(
-            f"register {subject}", self._client.register_schema, subject, Schema(schema, "AVRO")
-        )
+        answer: int = self._ask(f"register {subject}", self._client.register_schema, subject, Schema(schema, "AVRO"))
         return answer
 
     def schema(self, schema_id: int) -> str | None:

@@ -55,9 +55,7 @@ class Bed:
 
     def delete(self, name: str) -> None:
         self.admin.delete_topics([self.topic(name)])[self.topic(name)].result()
-        eventually(
-            lambda: self.topic(name) not in self.admin.list_topics(timeout=5).topics, "the topic is gone"
-        )
+        eventually(lambda: self.topic(name) not in self.admin.list_topics(timeout=5).topics, "the topic is gone")
 
     def send(self, name: str, key: bytes | None, value: bytes | None, partition: int = -1) -> None:
         self._producer.produce(self.topic(name), value, key, partition)
@@ -124,9 +122,7 @@ class Bed:
         eventually(
             lambda: sum(map(len, self.counted().values())) >= total,
             f"{total} records are counted",
-            lambda: (
-                f"{sum(map(len, self.counted().values()))} are\n" + "\n".join(map(self.log_of, self._workers))
-            ),
+            lambda: f"{sum(map(len, self.counted().values()))} are\n" + "\n".join(map(self.log_of, self._workers)),
             seconds,
         )
         assert self.counted() == {key: list(range(1, n + 1)) for key, n in self.expected.items()}

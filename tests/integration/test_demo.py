@@ -114,9 +114,7 @@ def test_it_runs_through_by_itself_and_shows_qualifications_with_their_reason(sc
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     for stage, reason in (("MQL", r"Interest \d+\.\d reached 20 and fit \d+"), ("SQL", "Demo booked today")):
-        assert any(
-            re.match(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d  {stage} .* Example .*: {reason}", line) for line in lines
-        )
+        assert any(re.match(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d  {stage} .* Example .*: {reason}", line) for line in lines)
     assert any("dead letter" in line and "UNDECODABLE" in line for line in lines)
     for lead in ("Planner at Example Airways: interest fell below 10", "negative persona: student"):
         assert any(lead in line for line in lines)

@@ -50,9 +50,7 @@ def test_topics_survive_a_crash_and_the_broker_comes_back_on_the_same_port(tmp_p
         assert len(require_broker(address).topics["kept"].partitions) == 3
 
 
-def test_a_broker_without_a_folder_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broker_without_a_folder_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     broker = EmbeddedBroker().start()
     pid = broker.pid
@@ -82,9 +80,7 @@ def test_a_mistyped_topic_is_an_error_and_not_a_new_topic(bootstrap: str) -> Non
     assert "page-veiws" not in require_broker(bootstrap).topics
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's death"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's death")
 def test_the_broker_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time, pathlib\n"

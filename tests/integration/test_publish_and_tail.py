@@ -68,9 +68,7 @@ def test_events_come_out_as_they_went_in_keyed_and_in_order(leadstream: Command,
     result = leadstream("publish", "-", input=b"\n".join(view(lead, number) for number in range(200)))
     assert (result.returncode, result.stdout, result.stderr) == (0, b"published 200 rejected 0\n", b"")
     lines = seen(leadstream, lead, "page-views")
-    assert [line["event"]["url"] for line in lines] == [
-        f"https://example.com/{number}" for number in range(200)
-    ]
+    assert [line["event"]["url"] for line in lines] == [f"https://example.com/{number}" for number in range(200)]
     assert {line["partition"] for line in lines} == {partition_of(lead.encode(), 12)}
     assert list(lines[0]) == ["topic", "partition", "offset", "key", "event"]
     assert lines[0]["event"]["occurred_at"].endswith("Z")
@@ -91,9 +89,7 @@ def test_files_may_be_gzipped(leadstream: Command, lead: str, tmp_path: Path) ->
     assert len(seen(leadstream, lead, "page-views")) == 2
 
 
-def test_a_torn_gzip_file_is_told_after_what_could_be_read(
-    leadstream: Command, lead: str, tmp_path: Path
-) -> None:
+def test_a_torn_gzip_file_is_told_after_what_could_be_read(leadstream: Command, lead: str, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl.gz"
     whole = gzip.compress(b"\n".join(view(lead, number) for number in range(5000)))
     file.write_bytes(whole[: len(whole) // 2])
@@ -158,10 +154,7 @@ def test_the_rate_is_kept(leadstream: Command, lead: str) -> None:
 def test_a_file_that_is_not_there_is_wrong_use(leadstream: Command, tmp_path: Path) -> None:
     result = leadstream("publish", str(tmp_path / "nothing.jsonl"))
     assert result.returncode == 2
-    assert (
-        result.stderr.decode()
-        == f"leadstream: Can't read {tmp_path}/nothing.jsonl: no such file or directory.\n"
-    )
+    assert result.stderr.decode() == f"leadstream: Can't read {tmp_path}/nothing.jsonl: no such file or directory.\n"
 
 
 def test_tail_goes_on_with_what_comes_and_ends_quietly_when_its_reader_does(
@@ -174,9 +167,7 @@ def test_tail_goes_on_with_what_comes_and_ends_quietly_when_its_reader_does(
     ) as tail:
         assert tail.stdout is not None
         assert tail.stderr is not None
-        leadstream(
-            "publish", "-", "--rate", "2", input=b"\n".join(view(lead, number) for number in range(20))
-        )
+        leadstream("publish", "-", "--rate", "2", input=b"\n".join(view(lead, number) for number in range(20)))
         line = tail.stdout.readline().decode()
         assert lead in line
         assert "https://example.com/" in line

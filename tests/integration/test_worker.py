@@ -15,6 +15,7 @@ import pytest
 from streams.local.broker import EmbeddedBroker
 from streams.qualification.receipt import verify_receipt
 from streams.wire.codec import Codec
+from streams.wire.jsonlines import Line, parse_line
 from tests.kafka_topics import produce_raw, read_all, records_of
 from tests.processes import eventually, leadstream, running_worker
 
@@ -100,9 +101,7 @@ def test_a_qualification_event_carries_cloudevents_attributes_in_its_headers(wor
     publish(worker, line("demo-bookings", "caller", START, booking_id="b-2", status="BOOKED"))
     eventually(lambda: records_of(worker, "sql-events", "caller"), "no SQL event")
     ((message, record),) = [
-        pair
-        for pair in read_all(worker, "sql-events")["sql-events"]
-        if pair[1] and pair[1]["lead_id"] == "caller"
+        pair for pair in read_all(worker, "sql-events")["sql-events"] if pair[1] and pair[1]["lead_id"] == "caller"
     ]
     assert message.key() == b"caller"
     headers = dict(message.headers())
@@ -114,14 +113,11 @@ def test_a_qualification_event_carries_cloudevents_attributes_in_its_headers(wor
     assert headers["content-type"] == b"application/avro"
 
 
-GOOD = {"event_id": "e", "occurred_at": START, "url": "https://example.com/"}
-
-
 def page_view(**fields: Any) -> bytes:
-    blank = dict.fromkeys(
-        "duration_ms session_id referrer title utm_source utm_medium utm_campaign anonymous_id user_agent ip".split()
-    )
-    return Codec().encode("page-views", {**blank, **GOOD, **fields})
+    event = {"lead_id": "overwritten", "occurred_at": START, "url": "https://example.com/"}
+    line = parse_line(json.dumps({"topic": "page-views", "event": event}).encode())
+    assert isinstance(line, Line)
+    return Codec().encode("page-views", {**line.event, **fields})
 
 
 @pytest.mark.parametrize(
@@ -179,19 +175,20 @@ def test_the_worker_goes_on_after_bad_input(worker: str) -> None:
     eventually(lambda: records_of(worker, "sql-events", "resilient"), "the worker stopped at a bad record")
 
 
-def test_what_the_worker_counts_is_what_happened(address: str, tmp_path: Path) -> None:
+def test_what_the_worker_counts_is_what_happened(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with EmbeddedBroker(data_dir=tmp_path / "kafka") as broker:
-        with running_worker(broker.bootstrap, tmp_path / "log", "--metrics-port", str(port)):
+        address = broker.bootstrap
+        with running_worker(address, tmp_path / "log", "--metrics-port", str(port)):
             publish(
-                broker.bootstrap,
+                address,
                 line("page-views", "counted", START, url="https://example.com/pricing", event_id="one"),
                 line("page-views", "counted", START, url="https://example.com/pricing", event_id="one"),
                 line("demo-bookings", "counted", START + 1, booking_id="b", status="BOOKED"),
             )
-            produce_raw(broker.bootstrap, "page-views", b"counted", b"garbage")
+            produce_raw(address, "page-views", b"counted", b"garbage")
             wanted = [
                 'leads_records_consumed_total{topic="page-views"} 3.0',
                 'leads_ignored_total{reason="duplicate"} 1.0',
@@ -231,9 +228,7 @@ def test_a_killed_worker_goes_on_where_it_was_and_repeats_nothing(tmp_path: Path
 
 
 @pytest.mark.parametrize("running_first", [False, True], ids=["an import", "published to a running worker"])
-def test_the_worker_and_the_backtest_say_the_same_of_the_same_events(
-    running_first: bool, tmp_path: Path
-) -> None:
+def test_the_worker_and_the_backtest_say_the_same_of_the_same_events(running_first: bool, tmp_path: Path) -> None:
     events = tmp_path / "events.jsonl"
     events.write_text("\n".join(_histories()) + "\n")
     foreseen = tmp_path / "foreseen.jsonl"
@@ -258,12 +253,7 @@ OUTPUTS = ("mql-events", "sql-events", "lifecycle-events")
 
 def _expect(address: str, expected: set[str]) -> None:
     def ids() -> list[str]:
-        return [
-            record["event_id"]
-            for pairs in read_all(address, *OUTPUTS).values()
-            for _, record in pairs
-            if record
-        ]
+        return [record["event_id"] for pairs in read_all(address, *OUTPUTS).values() for _, record in pairs if record]
 
     # Time passes on a partition's own stream; what is due there after its last event is not foreseen by a worker yet.
     eventually(lambda: len(ids()) >= 0.9 * len(expected), "the worker said far less than the backtest")
@@ -290,9 +280,7 @@ def _histories() -> list[str]:
             steps.append((3 * DAY, "demo-bookings", {"booking_id": "b", "status": "BOOKED"}))
         if number % 6 == 0:
             steps.append((4 * DAY, "sales-feedback", {"disposition": "REJECTED", "reason": "no_budget"}))
-        lines += [
-            (begin + after, line(topic, lead, begin + after, **fields)) for after, topic, fields in steps
-        ]
+        lines += [(begin + after, line(topic, lead, begin + after, **fields)) for after, topic, fields in steps]
     return [text for _, text in sorted(lines)]
 
 

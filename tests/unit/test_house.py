@@ -13,9 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     bin_folder = Path(sys.executable).parent
-    return subprocess.run(
-        [str(bin_folder / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True
-    )
+    return subprocess.run([str(bin_folder / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +44,6 @@ def test_the_core_and_the_engine_can_be_imported_without_the_rest_of_the_house()
         )
         assert loaded.returncode == 0, loaded.stderr
         strangers = {
-            name
-            for name in loaded.stdout.split()
-            if name not in allowed and not name.startswith(f"streams.{part}")
+            name for name in loaded.stdout.split() if name not in allowed and not name.startswith(f"streams.{part}")
         }
         assert not strangers

@@ -41,9 +41,7 @@ def page(minutes: float) -> tuple[str, dict[str, Any]]:
 
 
 def test_a_passer_by_stays_a_lead() -> None:
-    assert (
-        becomes(profile(occupation="Unemployed"), page(0.2), page(0.1), ("download", {"asset_id": "a"})) == []
-    )
+    assert becomes(profile(occupation="Unemployed"), page(0.2), page(0.1), ("download", {"asset_id": "a"})) == []
 
 
 def test_who_reads_for_long_becomes_an_mql_and_with_more_reading_an_sql() -> None:

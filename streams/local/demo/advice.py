@@ -66,15 +66,11 @@ class Adviser:
         line = f"you: {shown} of {points:g}"
         if ways:
             more = _done(lead)
-            line += (
-                ", " + " or ".join(_in_words(count, key, key in more) for key, count in ways) + f" to {goal}"
-            )
+            line += ", " + " or ".join(_in_words(count, key, key in more) for key, count in ways) + f" to {goal}"
         return Advice(line, notes)
 
     def _hot(self) -> float:
-        paths = [
-            path.interest for path in self._model.sql_paths if path.interest is not None and path.bant is None
-        ]
+        paths = [path.interest for path in self._model.sql_paths if path.interest is not None and path.bant is None]
         return min(paths, default=self._model.matrix.hot)
 
     def _ways(self, lead: Lead | None, lead_id: str, goal: str, now: int) -> list[tuple[str, int]]:
@@ -119,9 +115,7 @@ class Adviser:
                 return rule.at_most is not None and given >= rule.at_most
         return False
 
-    def _try(
-        self, lead: Lead | None, lead_id: str, key: str, now: int, number: int
-    ) -> tuple[Lead | None, set[str]]:
+    def _try(self, lead: Lead | None, lead_id: str, key: str, now: int, number: int) -> tuple[Lead | None, set[str]]:
         """The lead after one more press of `key`, and the stages that it qualified for thereby."""
         at = now if lead is None else max(now, lead.as_of)
         after, transitions = step(lead, self._event(lead_id, key, at, number), at, self._model)

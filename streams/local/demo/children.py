@@ -13,9 +13,7 @@ from streams.local.parent import die_with_parent
 
 _TAIL_LINES = 15
 #: What would make the worker another one than the demo is about, or its output unreadable to the demo.
-_NOT_INHERITED = {
-    f"LEADSTREAM_{name}" for name in ("MODEL", "CLOCK", "METRICS_PORT", "INSTANCE", "SCHEMA_REGISTRY")
-}
+_NOT_INHERITED = {f"LEADSTREAM_{name}" for name in ("MODEL", "CLOCK", "METRICS_PORT", "INSTANCE", "SCHEMA_REGISTRY")}
 
 
 class ChildFailed(LeadstreamError):
@@ -64,9 +62,7 @@ class Child:
                 return line
             self.check()
             time.sleep(0.05)
-        raise ChildFailed(
-            f"The {self.name} was not ready within {seconds:.0f} s. The end of its log:\n{self._tail()}"
-        )
+        raise ChildFailed(f"The {self.name} was not ready within {seconds:.0f} s. The end of its log:\n{self._tail()}")
 
     def check(self) -> None:
         """Raise ChildFailed when it has ended with a failure."""

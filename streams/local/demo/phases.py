@@ -82,9 +82,7 @@ class Phases:
             if through and now - self._last_seen >= _QUIET_SECONDS:
                 return True
             if now >= deadline:
-                raise WorkerSlow(
-                    f"The worker is not through the events {_CATCH_UP_SECONDS:.0f} s after the last one."
-                )
+                raise WorkerSlow(f"The worker is not through the events {_CATCH_UP_SECONDS:.0f} s after the last one.")
         return False
 
     def live(self, you: You) -> None:

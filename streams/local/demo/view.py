@@ -148,9 +148,7 @@ def _leads(scene: Scene, width: int, count: int) -> RenderableType:
         style = _warmth(row, scene.board)
         arrow = " " if row.interest < 0.5 else "▲" if row.warming else "▼"
         table.add_row(
-            Text(
-                row.name if roomy else _short(row.name), style="bold cyan" if row.lead_id == scene.you else ""
-            ),
+            Text(row.name if roomy else _short(row.name), style="bold cyan" if row.lead_id == scene.you else ""),
             _stage(row, stage_width),
             Text(row.band, style="dim"),
             _bar(row, free - name_width, style),
@@ -167,9 +165,7 @@ def _short(name: str) -> str:
 def _stage(row: Row, width: int) -> Text:
     if row.resting:
         return Text("resting" if width > 7 else "rests", style="dim")
-    return Text(
-        row.stage if len(row.stage) <= width else _SHORT_STAGES[row.stage], style=_STAGE_STYLES[row.stage]
-    )
+    return Text(row.stage if len(row.stage) <= width else _SHORT_STAGES[row.stage], style=_STAGE_STYLES[row.stage])
 
 
 def _warmth(row: Row, board: Board) -> str:
@@ -197,9 +193,7 @@ def _qualifications(scene: Scene, rows: int) -> RenderableType:
         name = Text(remark.name, style="bold cyan" if remark.lead_id == scene.you else "bold")
         stage = Text(f"{remark.what} ", style=_STAGE_STYLES[remark.what.lower()])
         until = f", cools on {day_of(remark.until)} if nothing more happens" if remark.until else ""
-        lines.append(
-            Text.assemble(f"{short_moment_of(remark.at)} ", stage, name, (until, "dim"), no_wrap=True)
-        )
+        lines.append(Text.assemble(f"{short_moment_of(remark.at)} ", stage, name, (until, "dim"), no_wrap=True))
         lines.append(Text(remark.reason))
     counts = scene.board.counts
     title = f"latest of {counts['mql-events']} MQL and {counts['sql-events']} SQL events, and why"

@@ -87,9 +87,7 @@ class Watcher:
     def _ends(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
         deadline = time.monotonic() + _LOGS_SECONDS
         while True:
-            answers = self._admin.list_offsets(
-                dict.fromkeys(partitions, OffsetSpec.latest()), request_timeout=_SECONDS
-            )
+            answers = self._admin.list_offsets(dict.fromkeys(partitions, OffsetSpec.latest()), request_timeout=_SECONDS)
             try:
                 return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
             except KafkaException as failed:

@@ -58,9 +58,7 @@ def test_the_version_is_shown() -> None:
     assert (result.returncode, result.stdout) == (0, f"leadstream {__version__}\n")
 
 
-@pytest.mark.parametrize(
-    "arguments", [("nonsense",), ("topics", "--partitions", "0"), ("tail",), ("publish",)]
-)
+@pytest.mark.parametrize("arguments", [("nonsense",), ("topics", "--partitions", "0"), ("tail",), ("publish",)])
 def test_wrong_use_exits_2_with_the_reason_and_no_traceback(arguments: tuple[str, ...]) -> None:
     result = leadstream(*arguments)
     assert result.returncode == 2
@@ -72,9 +70,7 @@ def test_wrong_use_exits_2_with_the_reason_and_no_traceback(arguments: tuple[str
 def test_an_unreachable_broker_exits_1_with_one_clear_line() -> None:
     result = leadstream("topics", "--bootstrap", "127.0.0.1:1")
     assert result.returncode == 1
-    assert result.stderr.startswith(
-        "leadstream: No Kafka broker answers at 127.0.0.1:1 (connection refused)."
-    )
+    assert result.stderr.startswith("leadstream: No Kafka broker answers at 127.0.0.1:1 (connection refused).")
     assert len(result.stderr.splitlines()) == 1
 
 

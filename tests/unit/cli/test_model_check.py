@@ -35,9 +35,7 @@ def broken(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_good_model_shows_its_ways(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_good_model_shows_its_ways(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert leadstream(monkeypatch, "model", "check", str(SCHOOL)) == 0
     shown = capsys.readouterr()
     assert "model x-education-1 works." in shown.out

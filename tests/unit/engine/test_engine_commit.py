@@ -22,9 +22,7 @@ EFFECTS = Effects(
 )
 
 
-def failure(
-    code: int = KafkaError._TIMED_OUT, *, retriable: bool = False, abort: bool = False
-) -> KafkaException:
+def failure(code: int = KafkaError._TIMED_OUT, *, retriable: bool = False, abort: bool = False) -> KafkaException:
     return KafkaException(KafkaError(code, "made up", False, retriable, abort))
 
 

@@ -12,8 +12,7 @@ decode = CountingLogic().decode
 
 def records(topic: str, times: list[int | None], first: int = 0) -> list[PlainRecord]:
     return [
-        PlainRecord(topic, 0, first + i, 0, b"k", b"bad" if at is None else b"%d" % at)
-        for i, at in enumerate(times)
+        PlainRecord(topic, 0, first + i, 0, b"k", b"bad" if at is None else b"%d" % at) for i, at in enumerate(times)
     ]
 
 
@@ -109,9 +108,7 @@ def test_the_order_does_not_depend_on_chunks_or_batches(times, limit, random) ->
     logs = [records(f"t{i}", list(ts)) for i, ts in enumerate(times)]
     heads, expected = [0] * len(logs), []
     while any(h < len(log) for h, log in zip(heads, logs, strict=True)):
-        i = min(
-            (i for i, log in enumerate(logs) if heads[i] < len(log)), key=lambda i: (times[i][heads[i]], i)
-        )
+        i = min((i for i, log in enumerate(logs) if heads[i] < len(log)), key=lambda i: (times[i][heads[i]], i))
         expected.append(logs[i][heads[i]])
         heads[i] += 1
 
@@ -144,6 +141,4 @@ def test_history_waits_until_the_other_topics_were_seen_empty_after_it_came() ->
 def test_live_records_wait_for_nothing() -> None:
     views = SourceBuffer("views", -1, is_live=lambda event_time, arrival: True)
     views.accept(records("views", [5]), now=1_000)
-    assert order(take([views, SourceBuffer("opens", -1)], decode, lambda s, since: since == 0, 10)) == [
-        ("views", 5)
-    ]
+    assert order(take([views, SourceBuffer("opens", -1)], decode, lambda s, since: since == 0, 10)) == [("views", 5)]

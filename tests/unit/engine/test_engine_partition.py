@@ -15,9 +15,7 @@ LOGIC = CountingLogic()
 
 def batch_of(state: PartitionState, *events: tuple[bytes, int]) -> Effects:
     applied = state.applied.get("views", -1)
-    records = [
-        PlainRecord("views", 3, applied + 1 + i, at, key, b"%d" % at) for i, (key, at) in enumerate(events)
-    ]
+    records = [PlainRecord("views", 3, applied + 1 + i, at, key, b"%d" % at) for i, (key, at) in enumerate(events)]
     items = [(record, LOGIC.decode(record)) for record in records]
     batch = StateBatch(state, LOGIC)
     batch.run(items, Clock("wall", 1000))

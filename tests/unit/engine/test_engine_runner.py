@@ -67,9 +67,7 @@ async def test_a_step_commits_outputs_state_offsets_and_stream_time_as_one() -> 
 
 async def test_state_is_the_old_one_until_the_commit_is_through() -> None:
     seen = []
-    committer = Recorder(
-        before=lambda effects: seen.append((dict(one.state.values), dict(one.state.applied)))
-    )
+    committer = Recorder(before=lambda effects: seen.append((dict(one.state.values), dict(one.state.applied))))
     one = runner(committer)
     one.accept("views", [view(0, 100)])
     await one.step(lambda source, since: True)

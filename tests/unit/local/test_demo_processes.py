@@ -23,9 +23,7 @@ from tests.demo_records import NOON, default_model, page_view
 
 
 def test_a_child_is_waited_for_by_the_line_that_it_prints(tmp_path: Path) -> None:
-    child = Child(
-        "worker", ["-uc", "import time; print('starting'); print('ready 4'); time.sleep(60)"], tmp_path
-    )
+    child = Child("worker", ["-uc", "import time; print('starting'); print('ready 4'); time.sleep(60)"], tmp_path)
     child.start()
     try:
         assert child.await_line("ready", 20) == "ready 4"
@@ -38,9 +36,7 @@ def test_a_child_is_waited_for_by_the_line_that_it_prints(tmp_path: Path) -> Non
 def test_a_child_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     child = Child("worker", ["-c", "raise SystemExit('no broker at all')"], tmp_path)
     child.start()
-    with pytest.raises(
-        ChildFailed, match=r"(?s)worker ended by itself, with exit code 1\..*no broker at all"
-    ):
+    with pytest.raises(ChildFailed, match=r"(?s)worker ended by itself, with exit code 1\..*no broker at all"):
         child.await_line("ready", 20)
 
 
@@ -55,9 +51,7 @@ def test_a_child_that_never_gets_ready_is_not_waited_for_ever(tmp_path: Path) ->
 
 
 def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
-    stubborn = (
-        "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
-    )
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
     child = Child("worker", ["-c", stubborn], tmp_path)
     child.start()
     child.await_line("ready", 20)
@@ -145,9 +139,7 @@ def test_the_command_to_copy_publishes_a_proper_event() -> None:
 
 
 def test_for_another_cluster_no_broker_is_to_be_started() -> None:
-    commands = [
-        line.strip() for line in next_time("kafka:9092", NOON).splitlines() if line.startswith("    ")
-    ]
+    commands = [line.strip() for line in next_time("kafka:9092", NOON).splitlines() if line.startswith("    ")]
     assert not any("leadstream broker" in command for command in commands)
     assert all(command.endswith("--bootstrap kafka:9092") for command in commands)
 

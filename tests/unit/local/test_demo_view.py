@@ -22,9 +22,7 @@ def scene(*, live: bool = False, keys: bool = True) -> Scene:
     board.tick(0.0)
     for number in range(60):
         board.take(page_view(f"visitor-{number:03}", NOON))
-    board.take(
-        seen("lead-profiles", event_id="1", lead_id="r", occurred_at=NOON, name=NAME, job_title="Researcher")
-    )
+    board.take(seen("lead-profiles", event_id="1", lead_id="r", occurred_at=NOON, name=NAME, job_title="Researcher"))
     board.take(page_view("r", NOON + 1))
     board.take(page_view("r", NOON + 2))
     board.take(lifecycle("r", "lead", "mql", "QUALIFIED"))
@@ -34,9 +32,7 @@ def scene(*, live: bool = False, keys: bool = True) -> Scene:
     board.tick(1.0)
     advice = Advice("you: 14 of 20, one more pricing visit to MQL", ["a demo booking makes an SQL at once"])
     you = "you" if live else None
-    return Scene(
-        board, NOON - HISTORY_MS // 2, NOON + HISTORY_MS // 2, NOON, live, keys, you, advice if live else None
-    )
+    return Scene(board, NOON - HISTORY_MS // 2, NOON + HISTORY_MS // 2, NOON, live, keys, you, advice if live else None)
 
 
 def drawn(one: Scene, width: int, height: int) -> list[str]:

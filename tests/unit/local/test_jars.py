@@ -70,14 +70,10 @@ def test_the_pinned_list_is_one_kafka_with_a_logging_backend() -> None:
     assert all(len(bytes.fromhex(j.sha256)) == 32 and j.size > 0 for j in jars)
     names = {j.coordinates.split(":")[1] for j in jars}
     assert {"kafka_2.13", "kafka-clients", "slf4j-simple"} <= names
-    assert (
-        len({j.coordinates.split(":")[2] for j in jars if j.coordinates.startswith("org.apache.kafka:")}) == 1
-    )
+    assert len({j.coordinates.split(":")[2] for j in jars if j.coordinates.startswith("org.apache.kafka:")}) == 1
 
 
-def test_jars_are_downloaded_once_and_the_download_is_announced(
-    repository: Repository, tmp_path: Path
-) -> None:
+def test_jars_are_downloaded_once_and_the_download_is_announced(repository: Repository, tmp_path: Path) -> None:
     repository.files = {"one": b"1" * 2_000_000, "two": b"2" * 1_000_000}
     jars = [jar(name, content) for name, content in repository.files.items()]
     said: list[str] = []
@@ -98,9 +94,7 @@ def test_a_failed_download_is_tried_again(repository: Repository, tmp_path: Path
     assert repository.asked == {"one": 3}
 
 
-def test_a_jar_that_is_not_the_pinned_one_is_refused_and_leaves_nothing(
-    repository: Repository, tmp_path: Path
-) -> None:
+def test_a_jar_that_is_not_the_pinned_one_is_refused_and_leaves_nothing(repository: Repository, tmp_path: Path) -> None:
     repository.files = {"one": b"evil!!!"}
     with pytest.raises(JarsUnavailable, match=r"org\.example:one:1\.0 .* is not the pinned file"):
         ensure_jars(tmp_path / "cache", lambda line: None, [jar("one", b"content")])
@@ -128,9 +122,7 @@ def test_starts_at_the_same_time_download_once(repository: Repository, tmp_path:
     repository.files = {"one": b"1" * 1_000_000}
     with ThreadPoolExecutor(4) as pool:
         runs = [
-            pool.submit(
-                ensure_jars, tmp_path / "cache", lambda line: None, [jar("one", repository.files["one"])]
-            )
+            pool.submit(ensure_jars, tmp_path / "cache", lambda line: None, [jar("one", repository.files["one"])])
             for _ in range(4)
         ]
         assert all(run.result()[0].read_bytes() == repository.files["one"] for run in runs)

@@ -34,9 +34,7 @@ def test_java_home_comes_before_the_path(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("without_java")
 @pytest.mark.parametrize("version", ["1.8.0_402", "11.0.22", "16"])
-def test_a_java_older_than_17_is_passed_over(
-    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_java_older_than_17_is_passed_over(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_java(tmp_path / "old", version)
     good = fake_java(tmp_path / "good", "25")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))

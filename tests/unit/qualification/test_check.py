@@ -45,10 +45,7 @@ def way(report: Report, stage: str, *steps: tuple[int, str], days: int = 1, path
     (found,) = (
         one
         for one in report.ways
-        if one.stage == stage
-        and one.steps == steps
-        and one.days == days
-        and (path is None or one.path == path)
+        if one.stage == stage and one.steps == steps and one.days == days and (path is None or one.path == path)
     )
     return found
 
@@ -179,9 +176,7 @@ def test_a_cap_shortens_what_much_interest_lasts() -> None:
 
 
 def test_rules_that_also_match_count_with_the_first() -> None:
-    checked = report(
-        ("fit: [", "  - {name: any page, on: page_view, group: web, points: 10, also: true}\nfit: [")
-    )
+    checked = report(("fit: [", "  - {name: any page, on: page_view, group: web, points: 10, also: true}\nfit: ["))
     assert way(checked, "MQL", (1, "page")).text == "1 × page: MQL for 30 days"
 
 
@@ -216,9 +211,7 @@ def test_a_fact_alone_is_a_way_to_sql_at_once() -> None:
 def test_a_path_names_what_it_needs_besides() -> None:
     checked = check_model(load_model(DEFAULT))
     texts = {one.text for one in checked.ways}
-    assert (
-        "1 × buyers_content within 30d, given page views on 3 days within 14d: SQL (path returning)" in texts
-    )
+    assert "1 × buyers_content within 30d, given page views on 3 days within 14d: SQL (path returning)" in texts
     bant = way(checked, "SQL", (3, "webinar"), path="bant")
     assert bant.needs == ("3 of budget, authority, need and timeline confirmed",)
 

@@ -66,9 +66,7 @@ def seen_beyond(all_parts: list[Part], threshold: float) -> int | None:
 @example([part(40.0, 30 * DAY, cap=40.0)], 40.0)
 @example([part(-100.0, 7 * DAY, floor=-60.0), part(90.0, 60 * DAY, cap=40.0)], 20.0)
 @example([part(-100.0, 7 * DAY), part(90.0, 60 * DAY)], 20.0)
-def test_the_crossing_is_the_first_millisecond_on_the_other_side(
-    all_parts: list[Part], threshold: float
-) -> None:
+def test_the_crossing_is_the_first_millisecond_on_the_other_side(all_parts: list[Part], threshold: float) -> None:
     crossing = next_crossing(all_parts, threshold, START)
     seen = seen_beyond(all_parts, threshold)
     side = interest_of(all_parts, START) >= threshold
@@ -106,9 +104,7 @@ def test_a_crossing_does_not_depend_on_when_it_is_asked_for(
 
 
 def test_a_falling_group_crosses_after_its_half_life() -> None:
-    assert (
-        next_crossing([part(40.0, 30 * DAY)], 20.0, START) == START + 30 * DAY + 1
-    )  # at 20 it is still not below
+    assert next_crossing([part(40.0, 30 * DAY)], 20.0, START) == START + 30 * DAY + 1  # at 20 it is still not below
 
 
 def test_a_capped_group_falls_only_after_it_has_left_its_cap() -> None:

@@ -41,9 +41,7 @@ def test_any_order_of_arrival_sums_to_the_naive_value(
     assert as_of == max(occurred_at for _, occurred_at in parts)
     for at in (as_of, AT, AT + 100 * DAY):
         expected = naive_value(parts, half_life_ms, at)
-        assert value_at(value, as_of, at, half_life_ms) == pytest.approx(
-            expected, abs=1e-9 * scale(parts), rel=0
-        )
+        assert value_at(value, as_of, at, half_life_ms) == pytest.approx(expected, abs=1e-9 * scale(parts), rel=0)
 
 
 @given(contributions, half_lives, st.data())
@@ -63,9 +61,7 @@ def test_any_tree_of_merges_sums_to_the_naive_value(
 
 
 @given(contributions, half_lives, st.data())
-def test_what_is_taken_back_leaves_no_trace(
-    parts: list[Contribution], half_life_ms: int, data: st.DataObject
-) -> None:
+def test_what_is_taken_back_leaves_no_trace(parts: list[Contribution], half_life_ms: int, data: st.DataObject) -> None:
     taken = data.draw(st.lists(st.sampled_from(range(len(parts))), unique=True))
     sum_ = total(parts, half_life_ms)
     for index in taken:

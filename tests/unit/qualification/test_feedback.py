@@ -91,9 +91,7 @@ def test_feedback_older_than_the_stage_is_recorded_and_changes_nothing(stage: st
 
 
 @pytest.mark.parametrize(("stage", "disposition"), CELLS)
-def test_feedback_about_an_earlier_episode_is_recorded_and_changes_nothing(
-    stage: str, disposition: str
-) -> None:
+def test_feedback_about_an_earlier_episode_is_recorded_and_changes_nothing(stage: str, disposition: str) -> None:
     before, _ = told(*WAYS[stage])
     after, out = told(feedback(days(0) + HOUR, disposition, "an earlier one"), lead=before)
     assert (after.stage, after.resting, after.episode) == (stage, False, before.episode)

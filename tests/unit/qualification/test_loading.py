@@ -241,9 +241,7 @@ RULES = """\
 
 def test_a_rule_that_nothing_can_reach_is_refused() -> None:
     (problem,) = changed("  - {name: page, on: page_view, group: web, points: 1}\n", RULES)
-    assert problem.startswith(
-        "m.yaml:6: interest[1]: never reached: all pages (line 5) takes every page_view"
-    )
+    assert problem.startswith("m.yaml:6: interest[1]: never reached: all pages (line 5) takes every page_view")
 
 
 def test_a_rule_behind_one_with_the_same_condition_is_refused() -> None:
@@ -260,9 +258,7 @@ def test_rules_that_are_also_counted_are_reached_from_everywhere() -> None:
 
 def test_rules_of_different_kinds_may_not_share_a_name() -> None:
     """Frequency limits and evidence go by the name."""
-    rules = RULES.replace('on: page_view, when: {url: "*/pricing*"}', "on: download").replace(
-        "pricing", "all pages"
-    )
+    rules = RULES.replace('on: page_view, when: {url: "*/pricing*"}', "on: download").replace("pricing", "all pages")
     (problem,) = changed("  - {name: page, on: page_view, group: web, points: 1}\n", rules)
     assert problem.startswith("m.yaml:6: interest[1].name: all pages is taken in line 5")
 

@@ -72,9 +72,7 @@ def facts(*events: Event) -> Lead:
 
 
 @given(
-    st.permutations(
-        [booking(days(1)), booking(days(2), "CANCELLED"), booking(days(3)), booking(days(4), "ATTENDED")]
-    )
+    st.permutations([booking(days(1)), booking(days(2), "CANCELLED"), booking(days(3)), booking(days(4), "ATTENDED")])
 )
 def test_a_fact_is_the_same_in_any_order_of_arrival(order: list[Event]) -> None:
     assert fact_since(facts(*order), "demo_booked") == days(3)
@@ -91,9 +89,7 @@ def test_cancelling_one_demo_does_not_undo_another() -> None:
 
 
 def test_a_fact_is_remembered_with_the_last_time_it_became_true() -> None:
-    assert fact_since(
-        facts(download(days(1), "BOTTOM"), download(days(9), "BOTTOM")), "buyers_content"
-    ) == days(9)
+    assert fact_since(facts(download(days(1), "BOTTOM"), download(days(9), "BOTTOM")), "buyers_content") == days(9)
     assert fact_since(facts(download(days(1), "TOP")), "buyers_content") is None
 
 

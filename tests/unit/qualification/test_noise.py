@@ -127,7 +127,5 @@ def test_the_models_own_networks_are_internal(ip: str | None, expected: str | No
         },
     ),
 )
-def test_whatever_an_event_holds_the_answer_is_a_known_reason_or_none(
-    kind: str, fields: dict[str, Any]
-) -> None:
+def test_whatever_an_event_holds_the_answer_is_a_known_reason_or_none(kind: str, fields: dict[str, Any]) -> None:
     assert noise_reason(kind, fields, NOW, MODEL) in (*REASONS, None)

@@ -57,9 +57,7 @@ def test_a_receipt_tells_where_the_lead_came_from(receipt: dict[str, Any]) -> No
 def test_a_receipt_says_in_words_why(receipt: dict[str, Any]) -> None:
     assert receipt["reason"].startswith("Demo booked today; most of it from demo")
     mql = qualified(buyer(days(0)), pricing(days(1)), pricing(days(1)))
-    assert mql["reason"] == (
-        "Interest 20.0 reached 20 and fit 70 (A) reached 40; most of it from pricing page (2x)."
-    )
+    assert mql["reason"] == ("Interest 20.0 reached 20 and fit 70 (A) reached 40; most of it from pricing page (2x).")
 
 
 def _set(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
@@ -93,9 +91,7 @@ TAMPERED: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 @pytest.mark.parametrize("tamper", TAMPERED.values(), ids=TAMPERED)
-def test_a_tampered_receipt_does_not_add_up(
-    receipt: dict[str, Any], tamper: Callable[[dict[str, Any]], None]
-) -> None:
+def test_a_tampered_receipt_does_not_add_up(receipt: dict[str, Any], tamper: Callable[[dict[str, Any]], None]) -> None:
     changed = deepcopy(receipt)
     tamper(changed)
     assert verify_receipt(changed)

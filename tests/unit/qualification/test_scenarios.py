@@ -211,9 +211,7 @@ def test_a_demo_booked_again_counts_though_its_cancellation_reaches_us_last() ->
 
 
 def test_the_same_booking_told_three_times_gives_its_points_once() -> None:
-    story = Story(
-        booking(days(0)), booking(days(1)), booking(days(2), "ATTENDED"), booking(days(2), "RESCHEDULED")
-    )
+    story = Story(booking(days(0)), booking(days(1)), booking(days(2), "ATTENDED"), booking(days(2), "RESCHEDULED"))
     assert story.lead is not None
     assert story.lead.groups["intent"] == (60.0, days(0))
 

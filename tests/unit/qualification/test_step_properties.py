@@ -57,9 +57,7 @@ def group_values(lead: Lead, model: Model, at: int) -> dict[str, float]:
     return {name: value_at(*sum_, at, model.groups[name].half_life_ms) for name, sum_ in lead.groups.items()}
 
 
-def naive_group_values(
-    events: Sequence[Event], model: Model, at: int
-) -> tuple[dict[str, float], dict[str, float]]:
+def naive_group_values(events: Sequence[Event], model: Model, at: int) -> tuple[dict[str, float], dict[str, float]]:
     """The groups' values at `at`, and the sums of absolute contributions for the tolerance."""
     oracle = Oracle(model)
     for event in events:
@@ -87,9 +85,7 @@ def test_groups_equal_the_naive_sums_in_any_order_and_any_batching(
     end = max(event.occurred_at for event in events) + 30 * DAY
     expected, scale = naive_group_values(events, model, end)
     found = group_values(lead, model, end)
-    assert found == {
-        name: pytest.approx(value, abs=1e-9 * scale[name], rel=0) for name, value in expected.items()
-    }
+    assert found == {name: pytest.approx(value, abs=1e-9 * scale[name], rel=0) for name, value in expected.items()}
 
 
 @given(CONTRIBUTIONS, st.integers(2, 4), st.integers(0, 2**32))
@@ -111,9 +107,7 @@ def test_groups_of_a_lead_in_parts_merge_to_those_of_the_whole(
         for name, sum_ in lead.groups.items():
             merged[name] = merge(merged.get(name), sum_, model.groups[name].half_life_ms)
     found = {name: value_at(*sum_, end, model.groups[name].half_life_ms) for name, sum_ in merged.items()}
-    assert found == {
-        name: pytest.approx(value, abs=1e-9 * scale[name], rel=0) for name, value in expected.items()
-    }
+    assert found == {name: pytest.approx(value, abs=1e-9 * scale[name], rel=0) for name, value in expected.items()}
 
 
 @given(histories(behaviour(), bookings(), profiles()), st.data())
@@ -135,9 +129,7 @@ def test_groups_equal_the_naive_sums_with_limits_bookings_and_inactivity_in_one_
 
 
 @given(models(), LIVELY_DRAWN)
-def test_a_step_leaves_the_lead_that_it_was_given_untouched(
-    model: Model, history: Sequence[Happening]
-) -> None:
+def test_a_step_leaves_the_lead_that_it_was_given_untouched(model: Model, history: Sequence[Happening]) -> None:
     lead, stream_time = None, 0
     for event in events_of(history, model):
         before = pack(lead) if lead is not None else b""
@@ -230,9 +222,7 @@ def test_nothing_happens_before_it_is_due(model: Model, history: Sequence[Happen
 
 
 @given(models(), LIVELY_DRAWN)
-def test_records_are_numbered_without_gaps_and_never_alike(
-    model: Model, history: Sequence[Happening]
-) -> None:
+def test_records_are_numbered_without_gaps_and_never_alike(model: Model, history: Sequence[Happening]) -> None:
     transitions = walk(history, model).transitions
     records = [one.record for one in transitions if isinstance(one, (Changed, Qualified))]
     expected, times = 1, 0
@@ -281,9 +271,7 @@ def test_every_receipt_adds_up(model: Model, history: Sequence[Happening]) -> No
 
 
 @given(models(), LIVELY_DRAWN)
-def test_an_mql_cools_when_its_receipt_says_if_nothing_more_happens(
-    model: Model, history: Sequence[Happening]
-) -> None:
+def test_an_mql_cools_when_its_receipt_says_if_nothing_more_happens(model: Model, history: Sequence[Happening]) -> None:
     lead, stream_time = None, 0
     for event in events_of(history, model):
         at = judged_at(lead, event, stream_time, model)
@@ -297,9 +285,7 @@ def test_an_mql_cools_when_its_receipt_says_if_nothing_more_happens(
             (
                 one.record
                 for one in later
-                if isinstance(one, Changed)
-                and one.record["from_stage"] == "mql"
-                and one.record["to_stage"] != "mql"
+                if isinstance(one, Changed) and one.record["from_stage"] == "mql" and one.record["to_stage"] != "mql"
             ),
             None,
         )

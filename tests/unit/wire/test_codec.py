@@ -68,9 +68,7 @@ def codec(request: pytest.FixtureRequest) -> Codec:
 @pytest.mark.parametrize("registry", [None, MemoryRegistry()], ids=["single-object", "registry"])
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_every_record_comes_back_as_it_was(
-    topic: str, registry: MemoryRegistry | None, data: st.DataObject
-) -> None:
+def test_every_record_comes_back_as_it_was(topic: str, registry: MemoryRegistry | None, data: st.DataObject) -> None:
     codec = Codec(registry)
     record = data.draw(records(topic))
     assert codec.decode(topic, codec.encode(topic, record)) == record

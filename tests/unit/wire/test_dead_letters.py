@@ -43,12 +43,8 @@ def test_a_letter_says_where_the_record_was_and_what_was_wrong() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("size", "kept"), [(0, 0), (900_000, 900_000), (900_001, 65_536), (5_000_000, 65_536)]
-)
-def test_a_value_over_900_kb_is_kept_as_its_head_with_the_size_and_hash_of_the_whole(
-    size: int, kept: int
-) -> None:
+@pytest.mark.parametrize(("size", "kept"), [(0, 0), (900_000, 900_000), (900_001, 65_536), (5_000_000, 65_536)])
+def test_a_value_over_900_kb_is_kept_as_its_head_with_the_size_and_hash_of_the_whole(size: int, kept: int) -> None:
     value = bytes(range(256)) * (size // 256) + bytes(size % 256)
     letter = dead_letter("worker", Given(None, value), BAD, 0)
     assert letter["value"] == value[:kept]
@@ -76,7 +72,5 @@ def test_every_letter_can_be_written_and_read(key: bytes | None, value: bytes | 
 
 
 def test_the_largest_letter_fits_into_a_record_of_a_broker_with_default_settings() -> None:
-    letter = dead_letter(
-        "worker", Given(bytes(1_000_000), bytes(900_000)), BadRecord("INVALID", "ü" * 5000), 0
-    )
+    letter = dead_letter("worker", Given(bytes(1_000_000), bytes(900_000)), BadRecord("INVALID", "ü" * 5000), 0)
     assert len(Codec().encode("dead-letters", letter)) < 1_000_000

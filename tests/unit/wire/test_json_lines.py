@@ -53,9 +53,7 @@ def test_arbitrary_bytes_never_raise(raw: bytes) -> None:
 
 
 @settings(deadline=None)
-@given(
-    event=st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
-)
+@given(event=st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner)))
 def test_arbitrary_json_never_raises(event: Any) -> None:
     assert isinstance(parse_line(line("page-views", event)), BadLine)
 

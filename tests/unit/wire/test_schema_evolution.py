@@ -65,9 +65,7 @@ def _declared(avro: Any, named: dict[str, Any]) -> Any:
 def _union_breaks(old: Any, new: Any, path: str, olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
     if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
         return [f"{path}: its union changed"]
-    return [
-        fault for one, other in zip(old, new, strict=True) for fault in _breaks(one, other, path, olds, news)
-    ]
+    return [fault for one, other in zip(old, new, strict=True) for fault in _breaks(one, other, path, olds, news)]
 
 
 def _record_breaks(
@@ -88,9 +86,7 @@ def _record_breaks(
 def test_the_newest_version_kept_is_the_current_schema(name: str) -> None:
     kept = versions(name)
     assert [file.stem for file in kept] == [str(number) for number in range(1, len(kept) + 1)]
-    assert load(kept[-1]) == load(ROOT / f"{name}.avsc"), (
-        f"copy {name}.avsc to history/{name}/{len(kept) + 1}.avsc"
-    )
+    assert load(kept[-1]) == load(ROOT / f"{name}.avsc"), f"copy {name}.avsc to history/{name}/{len(kept) + 1}.avsc"
 
 
 def test_history_keeps_nothing_but_current_records() -> None:
@@ -154,9 +150,7 @@ def test_what_the_check_allows_can_be_read_both_ways(
         body = io.BytesIO()
         schemaless_writer(body, parse_schema(copy.deepcopy(written)), _with_times(record))
         body.seek(0)
-        result = schemaless_reader(
-            body, parse_schema(copy.deepcopy(written)), parse_schema(copy.deepcopy(read))
-        )
+        result = schemaless_reader(body, parse_schema(copy.deepcopy(written)), parse_schema(copy.deepcopy(read)))
         assert isinstance(result, dict)
         assert set(result) == {field["name"] for field in read["fields"]}
 

@@ -97,14 +97,10 @@ def test_a_registry_in_trouble_gives_no_answer(answers: Answers, status: int) ->
         registry(answers.url).schema(7)
 
 
-@pytest.mark.parametrize(
-    ("status", "code"), [(401, 401), (403, 403), (404, 404), (409, 409), (422, 42201)], ids=str
-)
+@pytest.mark.parametrize(("status", "code"), [(401, 401), (403, 403), (404, 404), (409, 409), (422, 42201)], ids=str)
 def test_a_registry_that_refuses_says_why(answers: Answers, status: int, code: int) -> None:
     answers.status, answers.body = status, {"error_code": code, "message": "because"}
-    with pytest.raises(
-        RegistryRefused, match=rf"refused to register page-views-value: because \(HTTP {status}\)"
-    ):
+    with pytest.raises(RegistryRefused, match=rf"refused to register page-views-value: because \(HTTP {status}\)"):
         registry(answers.url).register("page-views", SCHEMA)
 
 
@@ -122,9 +118,7 @@ def test_an_answer_that_is_not_json_is_no_answer(answers: Answers) -> None:
 
 def test_a_registry_that_does_not_listen_gives_no_answer() -> None:
     # Port 9 is discard's; nothing listens there.
-    with pytest.raises(
-        RegistryUnavailable, match=r"http://127\.0\.0\.1:9 can't be reached to look up schema 7"
-    ):
+    with pytest.raises(RegistryUnavailable, match=r"http://127\.0\.0\.1:9 can't be reached to look up schema 7"):
         registry("http://127.0.0.1:9").schema(7)
 
 

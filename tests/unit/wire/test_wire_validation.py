@@ -44,9 +44,7 @@ def test_a_record_without_a_key_is_refused_for_that(key: bytes | None) -> None:
         ("identity-links", LINK, b"l-1"),
     ],
 )
-def test_a_key_that_is_not_the_topics_key_field_is_invalid(
-    topic: str, event: dict[str, Any], key: bytes
-) -> None:
+def test_a_key_that_is_not_the_topics_key_field_is_invalid(topic: str, event: dict[str, Any], key: bytes) -> None:
     assert verdict(topic, event, key).error == "INVALID"
 
 
