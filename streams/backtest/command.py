@@ -48,9 +48,8 @@ def run(inputs: Sequence[Path], model: Path | None, *, as_json: bool, scores: Pa
 
 
 def _print_text(result: Replay, numbers: dict[str, Any]) -> None:
-    print(
-        f"{numbers['events']} events of {numbers['leads']} leads in {numbers['seconds']:.1f} s, model {numbers['model']}"
-    )
+    took = f"{numbers['seconds']:.1f} s"
+    print(f"{numbers['events']} events of {numbers['leads']} leads in {took}, model {numbers['model']}")
     if numbers["ignored"]:
         print("ignored: " + _listed(numbers["ignored"]))
     print("stages now: " + _listed(numbers["stages"]))

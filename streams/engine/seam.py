@@ -165,8 +165,8 @@ class Logic(Protocol):
         """
 
     def handle(self, record: Record, item: Any, batch: Batch) -> None:
-        """Apply one item that `decode` made. Whatever was due for its key before the item comes first; that is the logic's own
-        work.
+        """Apply one item that `decode` made. Whatever was due for its key before the item comes first; that is the
+        logic's own work.
         """
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:

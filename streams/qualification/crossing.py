@@ -3,9 +3,9 @@
 Between the instants at which a group falls out of its clamp, interest is an exponential sum
 `f(t) = K + sum a_i * e^(-l_i * t)`. Such a sum of n terms has at most n - 1 real zeros; they are isolated by the
 derivative trick behind Descartes' rule for exponential sums (G. Polya, G. Szego, "Problems and Theorems in Analysis
-II", part V, problem 77): divide by the slowest term, which makes it a constant, and differentiate, which removes it. The
-zeros of the smaller sum are the turning points between which the larger one is monotone, so one bisection each finds
-every crossing, tangents aside. The final answer is an integer, decided by the very function that judges.
+II", part V, problem 77): divide by the slowest term, which makes it a constant, and differentiate, which removes it.
+The zeros of the smaller sum are the turning points between which the larger one is monotone, so one bisection each
+finds every crossing, tangents aside. The final answer is an integer, decided by the very function that judges.
 """
 
 from __future__ import annotations
