@@ -1,7 +1,7 @@
 """One record's way through the worker: decode, validate, judge, encode.
 
-`LeadLogic` is what the engine runs. It holds no state of its own: a lead's state comes from the batch and goes back to it,
-and everything that leaves is emitted to the batch, which is written whole or not at all.
+`LeadLogic` is what the engine runs. It holds no state of its own: a lead's state comes from the batch and goes back
+to it, and everything that leaves is emitted to the batch, which is written whole or not at all.
 """
 
 from __future__ import annotations
