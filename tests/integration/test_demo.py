@@ -199,7 +199,7 @@ def test_your_keys_make_you_an_mql_and_then_an_sql(terminal: Terminal, scratch: 
     terminal.press("p")
     terminal.await_text(r"you: 14 of 20, one more pricing visit or one download to MQL")
     terminal.press("p")
-    terminal.await_text(r"MQL You at Example Yours, cools on \d+ \w+ if nothing more happens")
+    terminal.await_text(r"MQL You at Example Yours, would cool on \d+ \w+")
     terminal.await_text(r"Interest 28.0 reached 20 and fit 70 \(A\) reached 40")
     terminal.await_text(r"you: 28 of 60, one demo booking or two downloads to SQL")
     terminal.await_text(r"MQL until \d+ \w+; pricing visits used up for today, the next brings \+4")

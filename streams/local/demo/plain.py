@@ -17,7 +17,7 @@ class PlainView:
         self._told_live = False
 
     def remark(self, remark: Remark) -> None:
-        until = f" (cools on {day_of(remark.until)} if nothing more happens)" if remark.until else ""
+        until = f" (would cool on {day_of(remark.until)})" if remark.until else ""
         what = f"{remark.what:<16}"
         print(f"{minute_of(remark.at)}  {what} {remark.name}: {remark.reason}{until}", flush=True)
 

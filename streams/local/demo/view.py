@@ -192,7 +192,7 @@ def _qualifications(scene: Scene, rows: int) -> RenderableType:
     for remark in shown:
         name = Text(remark.name, style="bold cyan" if remark.lead_id == scene.you else "bold")
         stage = Text(f"{remark.what} ", style=_STAGE_STYLES[remark.what.lower()])
-        until = f", cools on {day_of(remark.until)} if nothing more happens" if remark.until else ""
+        until = f", would cool on {day_of(remark.until)}" if remark.until else ""
         lines.append(Text.assemble(f"{short_moment_of(remark.at)} ", stage, name, (until, "dim"), no_wrap=True))
         lines.append(Text(remark.reason))
     counts = scene.board.counts

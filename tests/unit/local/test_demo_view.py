@@ -59,7 +59,7 @@ def test_the_smallest_proper_terminal_shows_everything_that_matters() -> None:
     text = "\n".join(drawn(scene(), 80, 24))
     for part in ("day 16 of 30", "64 events", "page-views", "dead-letters", "Researcher, Software"):
         assert part in text
-    assert "MQL Researcher at Example Software, cools on 22 Dec" in text
+    assert "MQL Researcher at Example Software, would cool on 22 Dec" in text
     assert "Interest 24.0 reached 20." in text
 
 
