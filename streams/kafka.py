@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 DEFAULT_APP = "leadstream"
 _ADMIN_SECONDS = 15.0
+#: A busy single machine takes this long to open the logs of a few hundred new partitions.
+_SERVED_SECONDS = 60.0
 
 #: librdkafka writes to stderr unless it is given a logger; ours is quiet until someone attaches a handler.
 _librdkafka_log = logging.getLogger("leadstream.librdkafka")
@@ -212,18 +214,32 @@ def _create(admin: AdminClient, topics: list[Topic], partitions: int) -> None:
             # Another worker that starts at the same time may have been faster.
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicsFailed(f"Kafka did not create topic {name}: {error.args[0].str()}.") from None
-    _await_leaders(admin, {topic.name for topic in topics})
+    _await_served(admin, topics, partitions)
 
 
-def _await_leaders(admin: AdminClient, names: set[str]) -> None:
-    """Wait until every partition has a leader: before that, reads and writes fail with confusing errors."""
-    deadline = time.monotonic() + _ADMIN_SECONDS
-    while time.monotonic() < deadline:
-        known = admin.list_topics(timeout=_ADMIN_SECONDS).topics
-        if all(name in known and all(part.leader >= 0 for part in known[name].partitions.values()) for name in names):
-            return
-        time.sleep(0.05)
-    raise TopicsFailed(f"Kafka created {', '.join(sorted(names))}, but their partitions have no leaders yet.")
+def _await_served(admin: AdminClient, topics: Iterable[Topic], partitions: int) -> None:
+    """Wait until every partition is served: before that, reads and writes fail with confusing errors.
+
+    Metadata names a leader before the leader itself knows; only an answer about its log says that it serves.
+    """
+    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    waiting = [TopicPartition(topic.name, number) for topic in topics for number in range(partitions)]
+    deadline = time.monotonic() + _SERVED_SECONDS
+    while waiting:
+        if time.monotonic() > deadline:
+            names = ", ".join(sorted({one.topic for one in waiting}))
+            raise TopicsFailed(f"Kafka created {names}, but does not serve all their partitions yet. Try again.")
+        answers = admin.list_offsets(dict.fromkeys(waiting, OffsetSpec.latest()), request_timeout=_ADMIN_SECONDS)
+        waiting = []
+        for partition, answer in answers.items():
+            try:
+                answer.result()
+            except KafkaException:
+                waiting.append(partition)
+        if waiting:
+            time.sleep(0.1)
 
 
 def _mend(admin: AdminClient, topics: Iterable[Topic]) -> list[Drift]:

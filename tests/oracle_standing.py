@@ -148,7 +148,9 @@ class Standing:
         if stage == "disqualified":
             return "NONE"
         cell = self.cell(at)
-        return "NURTURE" if cell == "SALES" and stage in ("visitor", "lead", "mql") else cell
+        if cell == "SALES" and stage in ("visitor", "lead", "mql"):
+            return "NURTURE"
+        return "NURTURE" if cell == "NONE" and stage == "mql" else cell
 
     def fact_since(self, name: str) -> int | None:
         """When the fact last became true, if it is; of demo bookings each stands by itself."""

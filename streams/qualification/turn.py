@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from streams.qualification.events import Changed, Ignored, Qualified, Scored, Transition
 from streams.qualification.fit import fit_of
 from streams.qualification.interest import interest_at
-from streams.qualification.lead import DISQUALIFIED, SQL, Lead, Written
+from streams.qualification.lead import DISQUALIFIED, MQL, SQL, Lead, Written
 from streams.qualification.model import Model
 
 #: The namespace of the ids of our output events (UUIDv5).
@@ -84,6 +84,8 @@ class Turn:
         cell = self.model.matrix.cell(self.fit, self.interest(at))
         if cell == "SALES" and stage in QUALIFIABLE:
             return "NURTURE"  # hot, yet resting or blocked: it stays in nurture
+        if cell == "NONE" and stage == MQL:
+            return "NURTURE"  # no longer warm, yet not cooled either: hysteresis holds the route with the stage
         return cell
 
     def ignore(self, reason: str) -> None:
@@ -98,9 +100,9 @@ class Turn:
         reason: str | None = None,
         qualification_id: str | None = None,
         respond_by: int | None = None,
-        id_kind: str = "lifecycle",
+        ends: bool = False,
     ) -> None:
-        """Move the lead to stage `to` (None: it stays) and emit the LifecycleEvent of it."""
+        """Move the lead to stage `to` (None: it stays) and emit the LifecycleEvent of it; `ends`: see `forget`."""
         lead = self.lead
         from_stage = lead.stage
         if to is not None and to != from_stage:
@@ -110,7 +112,7 @@ class Turn:
         self.out.append(
             Changed(
                 {
-                    "event_id": output_id(lead.lead_id, id_kind, at, lead.sequence),
+                    "event_id": output_id(lead.lead_id, "end" if ends else "lifecycle", at, lead.sequence),
                     "lead_id": lead.lead_id,
                     "occurred_at": at,
                     "sequence": lead.sequence,
@@ -125,7 +127,7 @@ class Turn:
                     "fit": self.fit,
                     "respond_by": respond_by,
                     "model": self.model.version,
-                    "profile": self.summary(),
+                    "profile": None if ends else self.summary(),
                 }
             )
         )
@@ -164,9 +166,10 @@ class Turn:
         """Emit the end of the lead; the caller drops the state.
 
         Its id is of a kind of its own: a new life, whose sequence begins at 1 again, may begin at the same instant.
+        It says nothing of the person: the event outlives the erasure by the topic's retention.
         """
         lead = self.lead
-        self.change(at, cause, to="visitor", reason=reason, id_kind="end")
+        self.change(at, cause, to="visitor", reason=reason, ends=True)
         if lead.written is not None:
             self.out.append(Scored(lead.lead_id, None))
         self.gone = True

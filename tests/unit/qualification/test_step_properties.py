@@ -280,6 +280,8 @@ def test_an_mql_cools_when_its_receipt_says_if_nothing_more_happens(model: Model
         promised = [one.record for one in out if isinstance(one, Qualified) and one.record["stage"] == "MQL"]
         if not promised or lead is None or lead.stage != "mql":
             continue
+        if promised[-1]["occurred_at"] < at:
+            continue  # time alone made it an MQL, and then this event happened
         _, later = advance(lead, at + 1_000 * DAY, model)
         left = next(
             (
