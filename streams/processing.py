@@ -14,7 +14,7 @@ from streams.engine.seam import Batch, Output, Record, Unavailable
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition, event_of
 from streams.qualification.lead import Lead, pack, unpack
 from streams.qualification.model import Model
-from streams.qualification.step import advance_owned, due_at, judged_at, step_owned
+from streams.qualification.step import After, advance_owned, judged_at, step_owned
 from streams.qualification.turn import output_id
 from streams.topics import TOPICS
 from streams.wire.bad import BadRecord
@@ -103,13 +103,14 @@ class LeadLogic:
         assert record.key is not None, "an empty key is a dead letter"
         lead = batch.get(record.key)
         at = judged_at(lead, event, batch.stream_time or 0, self._model)
-        self._settle(record.key, lead, at, *step_owned(lead, event, at, self._model), batch)
+        after = step_owned(lead, event, at, self._model, batch.due(record.key))
+        self._settle(record.key, lead is not None, after, batch)
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
         """Let time pass for a lead of which something is due."""
         lead = batch.get(key)
         if lead is not None:
-            self._settle(key, lead, at, *advance_owned(lead, at, self._model), batch)
+            self._settle(key, True, advance_owned(lead, at, self._model), batch)
 
     def pack(self, state: Lead) -> bytes:
         return pack(state)
@@ -117,20 +118,12 @@ class LeadLogic:
     def unpack(self, payload: bytes) -> Lead:
         return unpack(payload)
 
-    def _settle(
-        self,
-        key: bytes,
-        before: Lead | None,
-        at: int,
-        lead: Lead | None,
-        transitions: list[Transition],
-        batch: Batch,
-    ) -> None:
-        if lead is not None:
-            batch.put(key, lead, due_at(lead, self._model, at))
-        elif before is not None:
+    def _settle(self, key: bytes, known: bool, after: After, batch: Batch) -> None:
+        if after.lead is not None:
+            batch.put(key, after.lead, after.due)
+        elif known:
             batch.delete(key)
-        for one in transitions:
+        for one in after.transitions:
             self._counter.happened(one)
             if not isinstance(one, Ignored):
                 batch.emit(self._output(key, one))

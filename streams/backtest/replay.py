@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streams.qualification.events import Changed, Ignored, Qualified, Transition, event_of
+from streams.qualification.events import Changed, Ignored, Qualified, event_of
 from streams.qualification.lead import Lead
 from streams.qualification.model import Model
-from streams.qualification.step import advance_owned, judged_at, step_owned
+from streams.qualification.step import After, advance_owned, judged_at, step_owned
 from streams.topics import INPUT_TOPICS, TOPICS
 from streams.wire.bad import BadRecord
 from streams.wire.jsonlines import BadLine, Line, read_lines
@@ -55,6 +55,7 @@ def replay(events: Iterable[tuple[str, dict[str, Any]]], model: Model) -> Replay
         return result
     result.until = ordered[-1][1]["occurred_at"]
     leads = result.leads
+    due: dict[str, int | None] = {}
     for topic, fields in ordered:
         kind = TOPICS[topic].kind
         assert kind is not None, "inputs have kinds"
@@ -63,10 +64,12 @@ def replay(events: Iterable[tuple[str, dict[str, Any]]], model: Model) -> Replay
         if kind == "sales_feedback":
             result.answers.append((event.lead_id, fields["disposition"], event.occurred_at))
         lead = leads.get(key)
-        after, transitions = step_owned(lead, event, judged_at(lead, event, event.occurred_at, model), model)
-        _keep(result, key, after, transitions)
+        at = judged_at(lead, event, event.occurred_at, model)
+        after = step_owned(lead, event, at, model, due.get(key))
+        due[key] = after.due
+        _keep(result, key, after)
     for key, lead in list(leads.items()):
-        _keep(result, key, *advance_owned(lead, result.until, model))
+        _keep(result, key, advance_owned(lead, result.until, model))
     return result
 
 
@@ -90,12 +93,12 @@ def _invalid(line: Line) -> BadRecord | None:
     return invalid(line.topic, line.event, line.event["occurred_at"], key)
 
 
-def _keep(result: Replay, key: str, lead: Lead | None, transitions: list[Transition]) -> None:
-    if lead is None:
+def _keep(result: Replay, key: str, after: After) -> None:
+    if after.lead is None:
         result.leads.pop(key, None)
     else:
-        result.leads[key] = lead
-    for one in transitions:
+        result.leads[key] = after.lead
+    for one in after.transitions:
         if isinstance(one, Ignored):
             result.ignored[one.reason] = result.ignored.get(one.reason, 0) + 1
         elif isinstance(one, Qualified | Changed):

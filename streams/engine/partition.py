@@ -112,6 +112,12 @@ class StateBatch:
         found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
         return found
 
+    def due(self, key: bytes) -> int | None:
+        if key in self._dirty:
+            return self._dirty[key]
+        value = self._state.values.get(key)
+        return None if value is None else due_of(value)
+
     def put(self, key: bytes, state: Any, due: int | None) -> None:
         self._objects[key] = state
         self._dirty[key] = due

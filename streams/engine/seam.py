@@ -148,6 +148,9 @@ class Batch(Protocol):
     def get(self, key: bytes) -> Any | None:
         """The key's state: what this batch put last, else freshly unpacked, else None."""
 
+    def due(self, key: bytes) -> int | None:
+        """The due time that the key was put with last, in ms; None for none."""
+
     def put(self, key: bytes, state: Any, due: int | None) -> None:
         """Replace the key's state. `due` is when `Logic.due` wants to see the key, in ms."""
 

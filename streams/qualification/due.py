@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from streams.qualification.crossing import next_crossing, quiet_until
 from streams.qualification.events import Event
-from streams.qualification.fit import fit_of
 from streams.qualification.interest import contribute, parts_of
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, VISITOR, Episode, Lead
 from streams.qualification.lifecycle import inactive_due, judge, rest
@@ -16,14 +15,14 @@ REST_ENDS, SLA_BREACH, GIVE_UP, INACTIVITY, CROSSING, FORGET = range(6)
 Due = tuple[int, int]
 
 
-def next_due(lead: Lead, model: Model, until: int) -> Due | None:
+def next_due(lead: Lead, model: Model, fit: float, until: int) -> Due | None:
     """The next thing that time brings about up to and including `until`: (instant in ms, kind), or None.
 
     A crossing that turns out to change nothing is also a due thing; it costs a look.
     """
     due = [one for one in _dated(lead, model) if one[0] <= until]
     parts = parts_of(lead, model)
-    for threshold in _thresholds(lead, model) if parts else ():
+    for threshold in _thresholds(lead, model, fit) if parts else ():
         quiet = quiet_until(parts, threshold, lead.as_of)
         if quiet is not None and quiet < until:
             crossing = next_crossing(parts, threshold, lead.as_of)
@@ -32,14 +31,14 @@ def next_due(lead: Lead, model: Model, until: int) -> Due | None:
     return min(due, default=None)
 
 
-def look_again_at(lead: Lead, model: Model, after: int) -> int | None:
+def look_again_at(lead: Lead, model: Model, fit: float, after: int) -> int | None:
     """An instant (ms) later than `after` before which nothing is due, given that nothing is up to `after`.
 
     It is when something is due, or the cheap bound of a crossing; a look at that time then finds the exact one.
     """
     times = [at for at, _ in _dated(lead, model)]
     parts = parts_of(lead, model)
-    for threshold in _thresholds(lead, model) if parts else ():
+    for threshold in _thresholds(lead, model, fit) if parts else ():
         quiet = quiet_until(parts, threshold, lead.as_of)
         if quiet is not None and quiet <= after:
             quiet = next_crossing(parts, threshold, lead.as_of)
@@ -70,7 +69,7 @@ def _dated(lead: Lead, model: Model) -> list[Due]:
 def pass_time(turn: Turn, at: int) -> None:
     """Do everything that is due up to and including `at`, each at its own time."""
     while not turn.gone:
-        due = next_due(turn.lead, turn.model, at)
+        due = next_due(turn.lead, turn.model, turn.fit, at)
         if due is None:
             return
         turn.lead.as_of = due[0]
@@ -128,9 +127,9 @@ def _inactivity(turn: Turn, at: int) -> None:
     judge(turn, at, "INACTIVE")
 
 
-def _thresholds(lead: Lead, model: Model) -> set[float]:
+def _thresholds(lead: Lead, model: Model, fit: float) -> set[float]:
     """The thresholds at which the lead's route, stage or paths may change."""
-    matrix, fit = model.matrix, fit_of(lead.profile, model)
+    matrix = model.matrix
     found = set()
     if lead.low_touch:
         found.add(model.low_touch_ends_below)

@@ -38,17 +38,10 @@ def score_event(lead: Lead, event: Event, model: Model) -> str | None:
     gave points, else why none did: `unmatched`, `exhausted` (a frequency limit, or a booking that has given already),
     `zero` (rules gave no points).
     """
-    matched = False
     limited = False
     scored = False
-    primary = True
-    fields = event.fields
-    for rule in model.rules.get(event.kind, ()):
-        if not (primary or rule.also) or not rule.when.matches(fields):
-            continue
-        matched = True
-        if not rule.also:
-            primary = False
+    matching = model.matching(event.kind, event.fields)
+    for rule in matching:
         if _booked_already(lead, event, rule) or _exhausted(lead, rule, event.occurred_at):
             limited = True
             continue
@@ -61,7 +54,7 @@ def score_event(lead: Lead, event: Event, model: Model) -> str | None:
         contribute(lead, model.groups[rule.group], rule.name, event, points)
     if scored:
         return None
-    return "unmatched" if not matched else "exhausted" if limited else "zero"
+    return "unmatched" if not matching else "exhausted" if limited else "zero"
 
 
 def contribute(lead: Lead, group: Group, name: str, event: Event, points: float) -> None:
@@ -85,14 +78,17 @@ def remember(lead: Lead, group: Group, contribution: Contribution) -> None:
     All contributions of a group fade at the same pace, so their order by strength never changes: comparing the forward
     decayed weight `|points| * 2^(occurred_at / half_life)` once is exact for ever.
     """
-
-    def weight(one: Contribution) -> tuple[float, int, str]:
-        return log2(abs(one.points)) + one.occurred_at / group.half_life_ms, one.occurred_at, one.name
-
     kept = lead.strongest.get(group.name, ())
-    if len(kept) == STRONGEST and weight(contribution) <= weight(kept[-1]):
-        return
-    lead.strongest[group.name] = tuple(sorted((*kept, contribution), key=weight, reverse=True)[:STRONGEST])
+    weight = _weight(contribution, group.half_life_ms)
+    place = len(kept)
+    while place and weight > _weight(kept[place - 1], group.half_life_ms):
+        place -= 1
+    if place < STRONGEST:
+        lead.strongest[group.name] = (*kept[:place], contribution, *kept[place : STRONGEST - 1])
+
+
+def _weight(one: Contribution, half_life_ms: int) -> tuple[float, int, str]:
+    return log2(abs(one.points)) + one.occurred_at / half_life_ms, one.occurred_at, one.name
 
 
 def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:

@@ -62,9 +62,7 @@ def sql_path(turn: Turn, at: int) -> SqlPath | None:
     if blocked_by is not None and blocked_by.matches(lead.profile):
         return None
     for path in model.sql_paths:
-        if lead.resting and path.fact is None:
-            continue
-        if path_holds(turn, path, at):
+        if (path.fact is not None or not lead.resting) and path_holds(turn, path, at):
             return path
     return None
 
@@ -73,8 +71,8 @@ def path_holds(turn: Turn, path: SqlPath, at: int) -> bool:
     """Whether every condition of the path holds at `at`. Cheap conditions first."""
     lead = turn.lead
     return (
-        (path.fact is None or path_fact(lead, path, at) is not None)
-        and (path.fit is None or turn.fit >= path.fit)
+        (path.fit is None or turn.fit >= path.fit)
+        and (path.fact is None or path_fact(lead, path, at) is not None)
         and (path.interest is None or turn.interest(at) >= path.interest)
         and (path.bant is None or confirmed_bant(lead.profile) >= path.bant)
         and (path.visits is None or visits_within(lead, at, path.visits) >= path.visits.at_least)

@@ -38,7 +38,7 @@ def remember_visit(lead: Lead, event: Event) -> None:
         oldest = lead.as_of // DAY_MS - MAX_AGE_DAYS
         lead.visits = tuple(sorted((*(one for one in lead.visits if one >= oldest), day)))
     touch = touch_of(event)
-    if lead.first_touch is None or touch.occurred_at < lead.first_touch.occurred_at:
+    if lead.first_touch is None or event.occurred_at < lead.first_touch.occurred_at:
         lead.first_touch = touch
     if _supersedes(touch, lead.last_touch):
         lead.last_touch = touch
@@ -117,6 +117,8 @@ def _noted(known: tuple[int, int] | None, true: bool, event: Event) -> tuple[int
 
 def fact_since(lead: Lead, name: str) -> int | None:
     """When the fact last became true, if it holds."""
+    if not lead.facts and not lead.bookings:
+        return None  # as for most leads
     candidates = [lead.facts.get(name), *(booking.facts.get(name) for booking in lead.bookings)]
     held = [pair[0] for pair in candidates if pair is not None and pair[0] > pair[1]]
     return max(held, default=None)

@@ -7,11 +7,12 @@ Durations are int milliseconds; points, thresholds and fits are floats in points
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Any, Literal
 
 from streams.qualification.conditions import Condition
+from streams.qualification.matching import Matcher
 
 Route = Literal["SALES", "NURTURE", "LOW_TOUCH", "NONE"]
 
@@ -187,6 +188,14 @@ class Model:
     visitor_ttl_ms: int
     grace_ms: int
     noise: Noise
+    _matchers: dict[str, Matcher] = field(init=False, default_factory=dict, compare=False, repr=False)
+
+    def matching(self, kind: str, fields: Mapping[str, Any]) -> tuple[Rule, ...]:
+        """The rules that give for an event of `kind`: the first that matches, and every matching one marked `also`."""
+        matcher = self._matchers.get(kind)
+        if matcher is None:
+            matcher = self._matchers[kind] = Matcher(self.rules.get(kind, ()))
+        return matcher.matching(fields)
 
     def band(self, fit: float) -> str:
         for name, cut_off in self.fit_bands:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from streams.qualification.due import look_again_at, pass_time
 from streams.qualification.events import Event, Transition
 from streams.qualification.feedback import take_feedback
@@ -31,25 +33,8 @@ def step(lead: Lead | None, event: Event, at: int, model: Model) -> tuple[Lead |
     event's points are added as of `event.occurred_at`; then the lead is judged as of `at`. The lead' is None when the
     lead is (still or from now on) unknown.
     """
-    return step_owned(lead.copy() if lead is not None else None, event, at, model)
-
-
-def step_owned(lead: Lead | None, event: Event, at: int, model: Model) -> tuple[Lead | None, list[Transition]]:
-    """:func:`step` for a caller that owns `lead` and lets it be changed in place, to save the copy."""
-    transitions: list[Transition] = []
-    if lead is not None:
-        passing = Turn(lead, model)
-        pass_time(passing, at)
-        transitions = passing.out
-        if passing.gone:
-            lead = None
-    known = lead is not None
-    turn = Turn(lead if lead is not None else Lead(event.lead_id, at, stage_since=event.occurred_at), model)
-    turn.out = transitions
-    scored = _take(turn, event, at)
-    if turn.gone or not (known or scored):
-        return None, turn.out
-    return turn.lead, turn.out
+    after = step_owned(lead.copy() if lead is not None else None, event, at, model)
+    return after.lead, after.transitions
 
 
 def advance(lead: Lead, at: int, model: Model) -> tuple[Lead | None, list[Transition]]:
@@ -57,22 +42,53 @@ def advance(lead: Lead, at: int, model: Model) -> tuple[Lead | None, list[Transi
 
     `lead'.as_of` moves no further than the last thing that was due. The lead' is None when it has been forgotten.
     """
-    return advance_owned(lead.copy(), at, model)
+    after = advance_owned(lead.copy(), at, model)
+    return after.lead, after.transitions
 
 
-def advance_owned(lead: Lead, at: int, model: Model) -> tuple[Lead | None, list[Transition]]:
-    """:func:`advance` for a caller that owns `lead`."""
-    turn = Turn(lead, model)
-    pass_time(turn, at)
-    return None if turn.gone else lead, turn.out
-
-
-def due_at(lead: Lead, model: Model, after: int) -> int | None:
-    """When to call :func:`advance` next (ms), later than `after`, up to which it has been called; None for never.
+class After(NamedTuple):
+    """What came of a step. `due` is when to call `advance` next (ms), None for never.
 
     Nothing is due before that instant. Something may be due at it: with a crossing, it may be just the time to look.
     """
-    return look_again_at(lead, model, after)
+
+    lead: Lead | None
+    transitions: list[Transition]
+    due: int | None
+
+
+#: For `due` of `step_owned`: not known, so it is looked for.
+UNKNOWN_DUE = 0
+
+
+def step_owned(lead: Lead | None, event: Event, at: int, model: Model, due: int | None = UNKNOWN_DUE) -> After:
+    """:func:`step` for a caller that lets `lead` be changed in place, and knows when something will be `due` for it."""
+    turn = Turn(lead if lead is not None else _unknown(event, at), model)
+    if lead is not None and due is not None and due <= at:
+        pass_time(turn, at)
+        if turn.gone:
+            gone, lead = turn, None
+            turn = Turn(_unknown(event, at), model)
+            turn.out = gone.out
+    taken = _take(turn, event, at)
+    if turn.gone or (lead is None and not taken):
+        return After(None, turn.out, None)
+    return _after(turn, at)
+
+
+def advance_owned(lead: Lead, at: int, model: Model) -> After:
+    """:func:`advance` for a caller that lets `lead` be changed in place."""
+    turn = Turn(lead, model)
+    pass_time(turn, at)
+    return After(None, turn.out, None) if turn.gone else _after(turn, at)
+
+
+def _unknown(event: Event, at: int) -> Lead:
+    return Lead(event.lead_id, at, stage_since=event.occurred_at)
+
+
+def _after(turn: Turn, at: int) -> After:
+    return After(turn.lead, turn.out, look_again_at(turn.lead, turn.model, turn.fit, at))
 
 
 def _take(turn: Turn, event: Event, at: int) -> bool:

@@ -142,7 +142,7 @@ class Board:
         at = judged_at(lead, event, stream_time, self.model)
         self._partition_time[partition] = max(stream_time, event.occurred_at)
         self.stream_time = max(self.stream_time, event.occurred_at)
-        after, _ = step_owned(lead, event, at, self.model)
+        after = step_owned(lead, event, at, self.model).lead
         if after is None:
             self.leads.pop(event.lead_id, None)
             return
