@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from streams.errors import UsageError
-from streams.qualification.check import disagreements
-from streams.qualification.loading import load_model
-from streams.qualification.model import Model
+from streams.qualification.model.check import disagreements
+from streams.qualification.model.loading import load_model
+from streams.qualification.model.values import Model
 
 ENVIRONMENT = "LEADSTREAM_MODEL"
 
@@ -32,7 +32,7 @@ def read_text(path: str | Path | None = None) -> tuple[str, str]:
     """The text of the model file that `read_model` would load, and its name for messages."""
     chosen = path or os.environ.get(ENVIRONMENT)
     if not chosen:
-        default = files("streams.qualification") / "default.yaml"
+        default = files("streams.qualification.model") / "default.yaml"
         return default.read_text(encoding="utf-8"), "default.yaml"
     try:
         return Path(chosen).read_text(encoding="utf-8"), str(chosen)

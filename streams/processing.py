@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from streams.engine.seam import Batch, Output, Record, Unavailable
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition, event_of
 from streams.qualification.lead import Lead, pack, unpack
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.step import After, advance_owned, judged_at, step_owned
 from streams.qualification.turn import output_id
 from streams.topics import TOPICS

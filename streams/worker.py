@@ -14,7 +14,7 @@ from streams.engine.config import EngineConfig
 from streams.kafka import DEFAULT_APP, ensure_topics
 from streams.monitoring.metrics import WorkerMetrics
 from streams.processing import LeadLogic
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.topics import INPUT_TOPICS, changelog_topic
 from streams.wire.codec import Codec
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.local.demo.watcher import Seen
 from streams.modelfile import read_model
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.wire.codec import Codec
 
 NOON = 1_795_348_800_000

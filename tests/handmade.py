@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from streams.qualification.conditions import Condition, compile_condition
 from streams.qualification.events import Event, event_of
-from streams.qualification.fields import FIELDS
-from streams.qualification.model import (
+from streams.qualification.model.conditions import Condition, compile_condition
+from streams.qualification.model.fields import FIELDS
+from streams.qualification.model.values import (
     Fact,
     FitRule,
     Group,

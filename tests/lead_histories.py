@@ -34,7 +34,7 @@ from oracle import Oracle
 
 from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
 from streams.qualification.lead import Lead, pack, unpack
-from streams.qualification.model import (
+from streams.qualification.model.values import (
     Fact,
     FitRule,
     Group,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from oracle_standing import DAY, Given, Granted, Happened, Life, Standing
 
 from streams.qualification.events import Event
-from streams.qualification.model import Model, Rule
+from streams.qualification.model.values import Model, Rule
 
 HOUR = 3_600_000
 #: How often the oracle looks whether time has changed anything.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.qualification.events import Event
-from streams.qualification.model import Model, SqlPath
+from streams.qualification.model.values import Model, SqlPath
 
 DAY = 86_400_000
 

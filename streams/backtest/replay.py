@@ -13,7 +13,7 @@ from typing import Any
 
 from streams.qualification.events import Changed, Ignored, Qualified, event_of
 from streams.qualification.lead import Lead
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.step import After, advance_owned, judged_at, step_owned
 from streams.topics import INPUT_TOPICS, TOPICS
 from streams.wire.bad import BadRecord

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from streams.qualification.check import Report
+    from streams.qualification.model.check import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -43,8 +43,8 @@ def check(
         leadstream model check my-model.yaml --json
     """
     from streams.modelfile import read_text
-    from streams.qualification.check import check_model
-    from streams.qualification.loading import ModelError, load_model
+    from streams.qualification.model.check import check_model
+    from streams.qualification.model.loading import ModelError, load_model
 
     text, source = read_text(file)
     try:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import exp, log, log2
 
 from streams.qualification.decay import Decayed, clamp, value_at
-from streams.qualification.model import Group
+from streams.qualification.model.values import Group
 
 _LN2 = log(2.0)
 #: `a * e^(-l * t)`, with t in ms after some origin.

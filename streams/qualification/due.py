@@ -7,7 +7,7 @@ from streams.qualification.events import Event
 from streams.qualification.interest import contribute, parts_of
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, VISITOR, Episode, Lead
 from streams.qualification.lifecycle import inactive_due, judge, rest
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.turn import QUALIFIABLE, Turn
 
 #: The kinds of due things; of two at the same instant the earlier in this list comes first.

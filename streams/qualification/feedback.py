@@ -15,7 +15,7 @@ from streams.qualification.lead import (
     Lead,
 )
 from streams.qualification.lifecycle import end_episode, qualify, rest
-from streams.qualification.model import SqlPath
+from streams.qualification.model.values import SqlPath
 from streams.qualification.turn import Turn
 
 #: The path of an SQL that sales took on by itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streams.qualification.model import FitRule, Model, Persona
+from streams.qualification.model.values import FitRule, Model, Persona
 
 BANT_FIELDS = ("budget", "authority", "need", "timeline")
 

@@ -8,7 +8,7 @@ from streams.qualification.crossing import interest_of
 from streams.qualification.decay import Decayed, add
 from streams.qualification.events import Event
 from streams.qualification.lead import Booking, Contribution, Lead
-from streams.qualification.model import Group, Model, PointsPer, Rule
+from streams.qualification.model.values import Group, Model, PointsPer, Rule
 
 DAY_MS = 86_400_000
 #: Events older than this before their arrival never reach the core, so counts of older days are of no more use.

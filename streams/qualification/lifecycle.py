@@ -18,7 +18,7 @@ from streams.qualification.lead import (
     Lead,
 )
 from streams.qualification.memory import path_fact, visits_within
-from streams.qualification.model import Model, SqlPath
+from streams.qualification.model.values import Model, SqlPath
 from streams.qualification.receipt import qualification
 from streams.qualification.turn import QUALIFIABLE, Turn, output_id
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
-from streams.qualification.conditions import Condition
 from streams.qualification.events import Event
 from streams.qualification.interest import DAY_MS, MAX_AGE_DAYS, booking_of, put_booking
 from streams.qualification.lead import Booking, Lead, Touch
-from streams.qualification.model import Model, SqlPath, Visits
+from streams.qualification.model.conditions import Condition
+from streams.qualification.model.values import Model, SqlPath, Visits
 
 REMEMBERED_EVENTS = 64
 _HASH_BYTES = 8

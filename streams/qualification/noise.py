@@ -10,7 +10,7 @@ from typing import Any
 
 from crawleruseragents import is_crawler  # type: ignore[import-untyped]
 
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 
 #: What `noise_reason` may return, for metrics that want a bounded set.
 REASONS = ("machine_open", "scanner", "bot", "internal")

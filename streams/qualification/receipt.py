@@ -9,7 +9,7 @@ from streams.qualification.decay import clamp, value_at
 from streams.qualification.fit import confirmed_bant, fit_points
 from streams.qualification.lead import Contribution, Touch
 from streams.qualification.memory import path_fact, visits_within
-from streams.qualification.model import LOWEST_BAND, SqlPath
+from streams.qualification.model.values import LOWEST_BAND, SqlPath
 
 if TYPE_CHECKING:
     from streams.qualification.turn import Turn

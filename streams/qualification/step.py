@@ -12,7 +12,7 @@ from streams.qualification.interest import CANCELLED, retract_booking, score_eve
 from streams.qualification.lead import LEAD, VISITOR, Lead
 from streams.qualification.lifecycle import judge
 from streams.qualification.memory import is_duplicate, note_facts, remember_visit
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.noise import noise_reason
 from streams.qualification.turn import Turn
 

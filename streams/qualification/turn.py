@@ -13,7 +13,7 @@ from streams.qualification.events import Changed, Ignored, Qualified, Scored, Tr
 from streams.qualification.fit import fit_of
 from streams.qualification.interest import interest_at
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, Lead, Written
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 
 #: The namespace of the ids of our output events (UUIDv5).
 NAMESPACE = UUID("6a1a1f0e-5a6b-5d3c-9f0d-2f6c1e7f4b11")

@@ -8,7 +8,7 @@ import pytest
 
 from streams.errors import UsageError
 from streams.modelfile import read_model
-from streams.qualification.loading import ModelError
+from streams.qualification.model.loading import ModelError
 
 SCHOOL = Path(__file__).parents[2] / "deploy" / "models" / "x-education.yaml"
 

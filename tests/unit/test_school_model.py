@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.modelfile import read_model
 from streams.qualification.events import Qualified, event_of
-from streams.qualification.fields import FIELDS
+from streams.qualification.model.fields import FIELDS
 from streams.qualification.step import judged_at, step
 
 MODEL = read_model(Path(__file__).parents[2] / "deploy" / "models" / "x-education.yaml")

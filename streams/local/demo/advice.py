@@ -14,7 +14,7 @@ from streams.qualification.events import Event, Qualified, event_of
 from streams.qualification.interest import interest_at
 from streams.qualification.lead import MQL, SQL, Lead
 from streams.qualification.lifecycle import qualified_until
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.step import step
 from streams.topics import TOPICS
 from streams.wire.codec import Codec

@@ -15,7 +15,7 @@ from streams.qualification.events import event_of
 from streams.qualification.fit import fit_of
 from streams.qualification.interest import interest_at
 from streams.qualification.lead import VISITOR, Lead
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.step import judged_at, step_owned
 from streams.topics import INPUT_TOPICS, TOPICS
 

@@ -16,7 +16,7 @@ from streams.local.demo.plain import PlainView
 from streams.local.demo.start import Settings, say, start
 from streams.local.demo.view import LiveView
 from streams.local.demo.you import You
-from streams.qualification.loading import load_model
+from streams.qualification.model.loading import load_model
 
 
 class NothingQualified(LeadstreamError):
@@ -28,7 +28,7 @@ def run(settings: Settings) -> int:
 
     Raises LeadstreamError when a part of it fails. Leaves no process and no file behind, whatever happens.
     """
-    default_model = (files("streams.qualification") / "default.yaml").read_text("utf-8")
+    default_model = (files("streams.qualification.model") / "default.yaml").read_text("utf-8")
     board = Board(load_model(default_model, "default.yaml"))
     began = time.monotonic()
     with Interruption() as interruption:

@@ -13,7 +13,7 @@ from streams.modelfile import read_model
 from streams.qualification.events import Event, event_of
 from streams.qualification.lead import Lead
 from streams.qualification.lifecycle import qualified_until
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.step import advance, step
 from streams.topics import TOPICS
 from streams.wire.codec import Codec

@@ -13,7 +13,7 @@ from streams.local.demo.journeys import CAST, journeys, stories
 from streams.local.demo.office_hours import HISTORY_MS, OfficeHours
 from streams.modelfile import read_model
 from streams.qualification.events import Changed, Qualified
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.wire.codec import Codec
 
 HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streams.qualification.crossing import interest_of, next_crossing, quiet_until
 from streams.qualification.decay import Decayed
-from streams.qualification.model import Group
+from streams.qualification.model.values import Group
 
 Part = tuple[Group, Decayed]
 

@@ -19,7 +19,7 @@ from streams.qualification.memory import (
     remember_visit,
     visits_within,
 )
-from streams.qualification.model import Visits
+from streams.qualification.model.values import Visits
 from streams.qualification.step import step
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.qualification.loading import load_model
+from streams.qualification.model.loading import load_model
 from streams.qualification.noise import REASONS, noise_reason
 
-MODEL = load_model((files("streams.qualification") / "default.yaml").read_text(encoding="utf-8"))
+MODEL = load_model((files("streams.qualification.model") / "default.yaml").read_text(encoding="utf-8"))
 NOW = 1_780_000_000_000
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0 Safari/537.36"
 

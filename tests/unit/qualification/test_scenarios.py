@@ -26,7 +26,7 @@ from handmade import (
 from streams.modelfile import read_model
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
 from streams.qualification.lead import Lead
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.step import advance, judged_at, step
 
 

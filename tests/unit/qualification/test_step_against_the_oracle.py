@@ -10,7 +10,7 @@ from handmade import DAY, DEFAULT
 from hypothesis import given
 from lead_histories import LIVELY, LIVELY_DRAWN, Happening, Walk, drawn_histories, models, timed, walk
 
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.step import advance
 
 

@@ -30,7 +30,7 @@ from oracle import Oracle
 from streams.qualification.decay import merge, value_at
 from streams.qualification.events import Changed, Event, Qualified, Transition
 from streams.qualification.lead import Lead, pack, unpack
-from streams.qualification.model import Model
+from streams.qualification.model.values import Model
 from streams.qualification.receipt import verify_receipt
 from streams.qualification.step import advance, advance_owned, judged_at, step, step_owned
 

@@ -19,7 +19,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from streams.errors import UsageError
-from streams.qualification.conditions import dotted
+from streams.qualification.model.conditions import dotted
 
 LARGEST = 256 * 1024  # characters; the richest model we know has 12 thousand
 DEEPEST = 12

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from streams.qualification.conditions import Condition, ConditionError, compile_condition
-from streams.qualification.fields import BEHAVIOUR, FIELDS
-from streams.qualification.model import Fact, FitRule, Group, Persona, PointsPer, Rule
-from streams.qualification.nodes import Node, Problems, Wrong
-from streams.qualification.sections import (
+from streams.qualification.model.conditions import Condition, ConditionError, compile_condition
+from streams.qualification.model.fields import BEHAVIOUR, FIELDS
+from streams.qualification.model.nodes import Node, Problems, Wrong
+from streams.qualification.model.sections import (
     Section,
     choice,
     entries,
@@ -20,6 +19,7 @@ from streams.qualification.sections import (
     text_of,
     whole,
 )
+from streams.qualification.model.values import Fact, FitRule, Group, Persona, PointsPer, Rule
 
 _ALWAYS = compile_condition({}, {})
 _RULE_KEYS = ("name", "on", "when", "group", "points", "points_per", "at_most", "also")

@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from streams.qualification.nearest import one_of
-from streams.qualification.nodes import Node, Problems, Wrong
-from streams.qualification.units import parse_duration, parse_per_day
-from streams.qualification.value_tests import shown
+from streams.qualification.model.nearest import one_of
+from streams.qualification.model.nodes import Node, Problems, Wrong
+from streams.qualification.model.units import parse_duration, parse_per_day
+from streams.qualification.model.value_tests import shown
 
 T = TypeVar("T")
 D = TypeVar("D")

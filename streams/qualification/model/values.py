@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal
 
-from streams.qualification.conditions import Condition
-from streams.qualification.matching import Matcher
+from streams.qualification.model.conditions import Condition
+from streams.qualification.model.matching import Matcher
 
 Route = Literal["SALES", "NURTURE", "LOW_TOUCH", "NONE"]
 

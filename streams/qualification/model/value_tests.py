@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streams.qualification.fields import Field
-from streams.qualification.nearest import one_of
-from streams.qualification.patterns import compile_globs, compile_words
+from streams.qualification.model.fields import Field
+from streams.qualification.model.nearest import one_of
+from streams.qualification.model.patterns import compile_globs, compile_words
 
 ValueTest = Callable[[Any], bool]
 

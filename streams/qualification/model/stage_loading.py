@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.qualification.conditions import Condition
-from streams.qualification.fields import FIELDS
-from streams.qualification.model import MqlRule, Rest, Sla, SqlPath, Visits
-from streams.qualification.nodes import Node, Problems, Wrong
-from streams.qualification.rule_loading import condition, refuse_repeated
-from streams.qualification.sections import (
+from streams.qualification.model.conditions import Condition
+from streams.qualification.model.fields import FIELDS
+from streams.qualification.model.nodes import Node, Problems, Wrong
+from streams.qualification.model.rule_loading import condition, refuse_repeated
+from streams.qualification.model.sections import (
     Section,
     choice,
     entries,
@@ -20,7 +19,8 @@ from streams.qualification.sections import (
     text_of,
     whole,
 )
-from streams.qualification.units import UNITS
+from streams.qualification.model.units import UNITS
+from streams.qualification.model.values import MqlRule, Rest, Sla, SqlPath, Visits
 
 DEFAULT_REST_MS = 30 * UNITS["d"]
 

@@ -10,8 +10,24 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import pairwise
 from typing import cast
 
-from streams.qualification.conditions import Condition
-from streams.qualification.model import (
+from streams.qualification.model.conditions import Condition
+from streams.qualification.model.nodes import ModelError, Node, Problems, Wrong, parse
+from streams.qualification.model.rule_loading import facts_of, fit_of, personas_of, rules_of
+from streams.qualification.model.sections import (
+    Section,
+    choice,
+    duration,
+    entries,
+    flag,
+    items,
+    longer_than_nothing,
+    number,
+    positive,
+    text_of,
+)
+from streams.qualification.model.stage_loading import DEFAULT_REST_MS, mql_of, rest_of, sla_of, sql_of
+from streams.qualification.model.units import UNITS
+from streams.qualification.model.values import (
     LOWEST_BAND,
     Fact,
     Group,
@@ -25,22 +41,6 @@ from streams.qualification.model import (
     Rule,
     SqlPath,
 )
-from streams.qualification.nodes import ModelError, Node, Problems, Wrong, parse
-from streams.qualification.rule_loading import facts_of, fit_of, personas_of, rules_of
-from streams.qualification.sections import (
-    Section,
-    choice,
-    duration,
-    entries,
-    flag,
-    items,
-    longer_than_nothing,
-    number,
-    positive,
-    text_of,
-)
-from streams.qualification.stage_loading import DEFAULT_REST_MS, mql_of, rest_of, sla_of, sql_of
-from streams.qualification.units import UNITS
 
 __all__ = ["ModelError", "load_model"]
 

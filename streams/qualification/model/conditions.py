@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.errors import UsageError
-from streams.qualification.fields import ATTRIBUTE_PREFIX, Field
-from streams.qualification.nearest import one_of
-from streams.qualification.value_tests import Refused, ValueTest, compile_attribute, compile_test, shown
+from streams.qualification.model.fields import ATTRIBUTE_PREFIX, Field
+from streams.qualification.model.nearest import one_of
+from streams.qualification.model.value_tests import Refused, ValueTest, compile_attribute, compile_test, shown
 
 Fields = Mapping[str, Any]
 Predicate = Callable[[Fields], bool]

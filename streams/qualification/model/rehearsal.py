@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from streams.qualification.conditions import Condition
 from streams.qualification.events import Qualified, event_of
-from streams.qualification.fields import FIELDS
 from streams.qualification.fit import BANT_FIELDS
 from streams.qualification.lead import Lead
-from streams.qualification.model import Fact, FitRule, Model, Rule, SqlPath
+from streams.qualification.model.conditions import Condition
+from streams.qualification.model.fields import FIELDS
+from streams.qualification.model.values import Fact, FitRule, Model, Rule, SqlPath
 from streams.qualification.step import step
 
 DAY_MS = 86_400_000

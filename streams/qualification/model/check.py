@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import inf
 
 from streams.qualification.interest import DAY_MS
-from streams.qualification.model import Model, Route, SqlPath
-from streams.qualification.value_tests import figure
-from streams.qualification.ways import Way, ways_to_mql, ways_to_sql
+from streams.qualification.model.value_tests import figure
+from streams.qualification.model.values import Model, Route, SqlPath
+from streams.qualification.model.ways import Way, ways_to_mql, ways_to_sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 from streams.qualification.decay import clamp
-from streams.qualification.model import Model, Rule, SqlPath
-from streams.qualification.rehearsal import VISIT, Happening, Qualification, Stage, fact_happening, happening
-from streams.qualification.units import format_duration
+from streams.qualification.model.rehearsal import VISIT, Happening, Qualification, Stage, fact_happening, happening
+from streams.qualification.model.units import format_duration
+from streams.qualification.model.values import Model, Rule, SqlPath
 
 #: How often one thing is tried on one day, and on how many days.
 MOST_EVENTS = 24

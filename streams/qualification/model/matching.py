@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streams.qualification.model import Rule
+    from streams.qualification.model.values import Rule
 
 #: Verdicts kept per kind of event: as many pages as a large site has.
 REMEMBERED = 10_000

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from streams.qualification.check import Report, check_model
 from streams.qualification.decay import value_at
-from streams.qualification.loading import load_model
-from streams.qualification.ways import Way, in_words
+from streams.qualification.model.check import Report, check_model
+from streams.qualification.model.loading import load_model
+from streams.qualification.model.ways import Way, in_words
 
 DAY = 86_400_000
-DEFAULT = (files("streams.qualification") / "default.yaml").read_text(encoding="utf-8")
-SCHOOL = Path(__file__).parents[3] / "deploy" / "models" / "x-education.yaml"
+DEFAULT = (files("streams.qualification.model") / "default.yaml").read_text(encoding="utf-8")
+SCHOOL = Path(__file__).parents[4] / "deploy" / "models" / "x-education.yaml"
 
 SMALL = """\
 model: small-1

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.qualification.loading import ModelError, load_model
-from streams.qualification.model import Inactivity, PointsPer, Rest, Sla, Visits
-from streams.qualification.nodes import LARGEST, MOST_SHOWN
-from streams.qualification.units import LONGEST_MS, format_duration, parse_duration, parse_per_day
+from streams.qualification.model.loading import ModelError, load_model
+from streams.qualification.model.nodes import LARGEST, MOST_SHOWN
+from streams.qualification.model.units import LONGEST_MS, format_duration, parse_duration, parse_per_day
+from streams.qualification.model.values import Inactivity, PointsPer, Rest, Sla, Visits
 
 DAY = 86_400_000
-DEFAULT = (files("streams.qualification") / "default.yaml").read_text(encoding="utf-8")
+DEFAULT = (files("streams.qualification.model") / "default.yaml").read_text(encoding="utf-8")
 
 SMALL = """\
 model: small-1

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.qualification.conditions import Condition, ConditionError, compile_condition
-from streams.qualification.fields import FIELDS
-from streams.qualification.patterns import compile_globs
+from streams.qualification.model.conditions import Condition, ConditionError, compile_condition
+from streams.qualification.model.fields import FIELDS
+from streams.qualification.model.patterns import compile_globs
 from streams.topics import TOPICS
 
-SCHEMAS = Path(__file__).parents[3] / "schemas"
+SCHEMAS = Path(__file__).parents[4] / "schemas"
 
 
 def on(kind: str, **spec: Any) -> Condition:
