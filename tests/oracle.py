@@ -156,6 +156,8 @@ class Oracle(Standing):
             self._happens(at, "FEEDBACK", cell, since=event.occurred_at)
             if cell == "customer":
                 self._end_episode(at)
+        if cell != ".":
+            life.stage_since = event.occurred_at  # also when a lead stays a lead, and rests
 
     def _rest(self, at: int, cause: str, reason: str | None, since: int | None = None) -> None:
         life, rest = self._life, self.model.rest

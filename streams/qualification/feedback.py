@@ -51,8 +51,7 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
     if event.occurred_at < lead.stage_since:
         turn.change(at, "FEEDBACK", reason=f"{said}, older than the stage", qualification_id=answers)
         return
-    stage = lead.stage
-    target = _TABLE[stage][_DISPOSITIONS.index(disposition)]
+    target = _TABLE[lead.stage][_DISPOSITIONS.index(disposition)]
     qualification_id = answers or (lead.episode.qualification_id if lead.episode else None)
     if target == LEAD:
         rest(turn, at, "FEEDBACK", fields["reason"], said)
@@ -65,8 +64,9 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
         turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id)
         if target == CUSTOMER:
             end_episode(lead, at)
-    if lead.stage != stage:
-        # The answer's own time, not when it was handled: of two that come late together both count.
+    if target:
+        # The answer's own time, not when it was handled: of two that come late together both count. An answer that
+        # leaves a lead a lead, but resting, counts as well: an older one must not overrule it.
         lead.stage_since = event.occurred_at
 
 

@@ -123,6 +123,16 @@ def test_of_two_answers_out_of_order_the_older_changes_nothing() -> None:
     assert after.stage == "opportunity"
 
 
+@pytest.mark.parametrize("stage", ["visitor", "lead", "mql", "sql"])
+@pytest.mark.parametrize("older", ["ACCEPTED", "MEETING_HELD", "OPPORTUNITY", "WON"])
+def test_an_answer_older_than_the_one_that_made_the_lead_rest_changes_nothing(stage: str, older: str) -> None:
+    before, _ = told(*WAYS[stage])
+    resting, _ = told(feedback(days(2), "LOST"), lead=before)
+    after, out = told(feedback(days(1), older), lead=resting, stream_time=days(2))
+    assert (after.stage, after.resting, after.resting_until) == ("lead", True, resting.resting_until)
+    assert [(one["cause"], one["to_stage"]) for one in changes(out)] == [("FEEDBACK", "lead")]
+
+
 def test_feedback_may_name_the_mql_or_the_sql_of_the_episode() -> None:
     before, out = told(*WAYS["mql"], booking(days(1)))
     mql, sql = qualifications(out)
