@@ -15,8 +15,9 @@ from streams.kafka import DEFAULT_APP, ensure_topics
 from streams.monitoring.metrics import WorkerMetrics
 from streams.processing import LeadLogic
 from streams.qualification.model.values import Model
-from streams.topics import INPUT_TOPICS, changelog_topic
+from streams.topics import INPUT_TOPICS, OUTPUT_TOPICS, changelog_topic
 from streams.wire.codec import Codec
+from streams.wire.registry import RegistryUnavailable
 
 
 class _Announcing(WorkerMetrics):
@@ -47,7 +48,9 @@ def run_worker(
     metrics = _Announcing(CollectorRegistry())
     if metrics_port is not None:
         metrics.serve(metrics_port)
-    logic = LeadLogic(Codec(schema_registry), model, lambda: time.time_ns() // 1_000_000, metrics)
+    codec = Codec(schema_registry)
+    _register_outputs(codec)
+    logic = LeadLogic(codec, model, lambda: time.time_ns() // 1_000_000, metrics)
     config = EngineConfig(
         app_id=app_id,
         bootstrap=bootstrap,
@@ -59,3 +62,16 @@ def run_worker(
         instance_id=instance_id,
     )
     run(create_app(config, logic, metrics))
+
+
+def _register_outputs(codec: Codec) -> None:
+    """Wait for the registry before the first record: in the middle of a batch there is no waiting."""
+    told = False
+    while True:
+        try:
+            return codec.prepare(topic.name for topic in OUTPUT_TOPICS)
+        except RegistryUnavailable as error:
+            if not told:
+                print(f"waiting: {error}", file=sys.stderr, flush=True)
+                told = True
+            time.sleep(1.0)

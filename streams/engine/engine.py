@@ -35,10 +35,13 @@ from streams.engine.runner import PartitionRunner
 from streams.engine.seam import CommitImpossible, EngineError, Logic, Observer
 from streams.engine.transport import ChunkConsumerThread, Position
 from streams.engine.watchdog import CHECK_SECONDS, STALLED_SECONDS, Watchdog
+from streams.errors import LeadstreamError
 
 log = logging.getLogger(__name__)
 
 _RESTORES_AT_ONCE = 4
+#: Longer than a busy event loop takes to bring a chunk from the fetcher to its buffer.
+LOST_SECONDS = 15.0
 
 
 class Engine:
@@ -59,6 +62,8 @@ class Engine:
         self._interrupt = threading.Event()
         self._thread: ChunkConsumerThread | None = None
         self._running: set[int] = set()
+        self._rereading: set[TP] = set()
+        self._waited_for: dict[TP, float] = {}
         self._watch: asyncio.Task[None] | None = None
         self._commits = ThreadPoolExecutor(config.partitions, thread_name_prefix="commit")
         self._restores = ThreadPoolExecutor(_RESTORES_AT_ONCE, thread_name_prefix="restore")
@@ -71,10 +76,29 @@ class Engine:
             return True
         return tp.partition in self._running and self._runners[tp.partition].wants(tp.topic)
 
-    def accept(self, tp: TP, generation: int, chunk: Sequence[Any]) -> None:
-        """Take a chunk from the agent."""
-        if generation == self._generation and tp.partition in self._running:
-            self._runners[tp.partition].accept(tp.topic, chunk)
+    def accept(self, tp: TP, follows: int, chunk: Sequence[Any]) -> None:
+        """Take a chunk from the agent; it follows upon what was fetched up to the offset `follows`.
+
+        Records are what they are in whatever generation they were fetched. Where those before them are missing, the
+        topic is read again from what is missing on.
+        """
+        if tp.partition in self._running and not self._runners[tp.partition].accept(tp.topic, follows, chunk):
+            self._read_again(tp)
+
+    def _read_again(self, tp: TP) -> None:
+        if tp not in self._rereading:
+            self._rereading.add(tp)
+            self._spawn(self._restart(tp))
+
+    async def _restart(self, tp: TP) -> None:
+        assert self._thread is not None
+        try:
+            offset = self._runners[tp.partition].sources[tp.topic].next_offset
+            log.info("%s, partition %d: records were lost on their way; reading again from %d", *tp, offset)
+            await self._thread.start_at({tp: offset})
+        finally:
+            self._rereading.discard(tp)
+            self._waited_for.pop(tp, None)
 
     async def suspend(self) -> None:
         """Stop all work: batches in flight end, restores are given up, nothing is fetched. Partitions stay
@@ -155,7 +179,7 @@ class Engine:
 
     def fail(self, error: BaseException) -> None:
         """End the process without committing. One clear line; a traceback only for what is a defect."""
-        if isinstance(error, EngineError):
+        if isinstance(error, LeadstreamError):
             log.critical("%s", error)
         elif isinstance(error, CommitImpossible):
             log.critical("Ending without committing, to start again from the changelog: %s", error)
@@ -225,7 +249,7 @@ class Engine:
         if interrupt.is_set():
             raise RestoreInterrupted
         self._runners[number] = runner
-        runner.prepare()
+        runner.prepare({tp.topic: offset for tp, offset in starts.items()})
         assert self._thread is not None
         await self._thread.start_at(starts)
         if interrupt.is_set():
@@ -265,12 +289,21 @@ class Engine:
 
     def _caught_up(self, number: int, source: SourceBuffer, since: int) -> bool:
         assert self._thread is not None
-        where = self._thread.positions.get(TP(source.topic, number))
+        tp = TP(source.topic, number)
+        where = self._thread.positions.get(tp)
         if where is None or where.position is None or where.stable is None:
             return False
         if where.handed_out is not None and where.handed_out > source.next_offset:
-            return False  # records are on their way from the fetcher to the buffer
+            self._miss(tp)  # records are on their way from the fetcher to the buffer
+            return False
+        self._waited_for.pop(tp, None)
         return where.position >= where.stable and where.checked_at >= since
+
+    def _miss(self, tp: TP) -> None:
+        """Records were handed out and are not here. After long enough they are not on their way, but lost."""
+        now = time.monotonic()
+        if now - self._waited_for.setdefault(tp, now) > LOST_SECONDS:
+            self._read_again(tp)
 
 
 def _refuse_recreated(tp: TP, after: int, end: int, config: EngineConfig) -> NoReturn:

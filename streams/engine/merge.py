@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from operator import itemgetter
 
-from streams.engine.seam import Item, Record
+from streams.engine.seam import Item, Record, Unavailable
 
 Decoded = tuple[Record, Item]
 _Ranked = tuple[int, int, Decoded]
@@ -138,11 +138,16 @@ def take(
     while len(taken) < limit:
         ready = []
         empty = []
-        for order, source in enumerate(sources):
-            if source.refill(decode):
-                ready.append((source.last_rank, order, source))
-            else:
-                empty.append(source)
+        try:
+            for order, source in enumerate(sources):
+                if source.refill(decode):
+                    ready.append((source.last_rank, order, source))
+                else:
+                    empty.append(source)
+        except Unavailable:
+            if not taken:
+                raise
+            return taken  # these are out of their buffers; the next call meets the same record again
         settled = max((source.settles_at for _, _, source in ready), default=0)
         if not ready or not all(caught_up(source, settled) for source in empty):
             return taken

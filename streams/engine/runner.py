@@ -18,6 +18,8 @@ from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 BATCH_RECORDS = 2_000
 BATCH_DUE = 500
 #: A source is not fetched while this much of it waits.
+#: The broker answers every fetch within a tenth of a second; one that was silent for this long may hold news.
+HEARD_MS = 5_000
 BUFFER_RECORDS = 4_000
 BUFFER_BYTES = 16 * 1024 * 1024
 _BLOCKED_SECONDS = 0.02
@@ -57,12 +59,10 @@ class PartitionRunner:
         self._wake = asyncio.Event()
         self._stopping = False
 
-    def prepare(self) -> None:
-        """Empty buffers that begin where the state ends."""
-        applied = self.state.applied
-        self.sources = {
-            topic: SourceBuffer(topic, applied.get(topic, -1), self._clock.is_live) for topic in self._topics
-        }
+    def prepare(self, starts: Mapping[str, int] | None = None) -> None:
+        """Empty buffers that begin where the state ends, or at `starts`, behind records that are no longer there."""
+        ends = {topic: self.state.applied.get(topic, -1) + 1 for topic in self._topics} | dict(starts or {})
+        self.sources = {topic: SourceBuffer(topic, ends[topic] - 1, self._clock.is_live) for topic in self._topics}
         self._stopping = False
 
     def wants(self, topic: str) -> bool:
@@ -71,9 +71,14 @@ class PartitionRunner:
             return False
         return source.records < BUFFER_RECORDS and source.bytes < BUFFER_BYTES
 
-    def accept(self, topic: str, chunk: Sequence[Record]) -> None:
-        self.sources[topic].accept(chunk, self._wall())
+    def accept(self, topic: str, follows: int, chunk: Sequence[Record]) -> bool:
+        """Take a chunk. False, and it is left, when records between the buffer's end and `follows` are missing."""
+        source = self.sources[topic]
+        if follows > source.next_offset:
+            return False
+        source.accept(chunk, self._wall())
         self._wake.set()
+        return True
 
     def stop(self) -> None:
         """End after the batch at hand; what is buffered is dropped and read again by the next owner."""
@@ -118,8 +123,10 @@ class PartitionRunner:
         self, sources: Sequence[SourceBuffer], items: Sequence[Decoded], caught_up: CaughtUp
     ) -> tuple[int, list[tuple[int, bytes]]]:
         state = self.state
-        quiet = not items and all(not source.records and caught_up(source, 0) for source in sources)
-        at = self._clock.read(state.stream_time, state.live, quiet, self._wall())
+        # What was heard of the broker a while ago, before an outage say, does not tell that nothing has come since.
+        wall = self._wall()
+        quiet = not items and all(not source.records and caught_up(source, wall - HEARD_MS) for source in sources)
+        at = self._clock.read(state.stream_time, state.live, quiet, wall)
         return (0, []) if at is None else (at, state.take_due(at, BATCH_DUE))
 
     async def _sleep(self, seconds: float) -> None:

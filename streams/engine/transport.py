@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import aiokafka
@@ -50,6 +50,17 @@ class Position(NamedTuple):
     stable: int | None
 
 
+class Chunk(NamedTuple):
+    """Records of one partition in offset order. `follows` is one past what was handed out before them.
+
+    Between the fetch and the engine, rebalances can swallow a chunk: Faust drops what was asked for in an earlier
+    generation, though it may have been read in this one. By `follows` the engine sees that one is missing.
+    """
+
+    follows: int
+    records: Sequence[Any]
+
+
 class ChunkSchema(Schema):  # type: ignore[type-arg]
     """Hands chunks through undecoded, so that one bad record never spoils a chunk."""
 
@@ -74,6 +85,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         super().__post_init__()
         self.positions: Mapping[TP, Position] = {}
         self._handed_out: dict[TP, int] = {}
+        self._follows: dict[TP, int] = {}
         self._beat_at = self._gap_at = time.monotonic()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -107,14 +119,16 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(*args, **kwargs)
         self._beat()
-        for tp, chunk in records.items():
-            self._handed_out[tp] = chunk[-1].offset + 1
+        chunks = {}
+        for tp, found in records.items():
+            chunks[tp] = Chunk(self._follows.get(tp, found[0].offset), found)
+            self._handed_out[tp] = self._follows[tp] = found[-1].offset + 1
         handed_out = self._handed_out.get
         self.positions = {
             tp: Position(handed_out(tp), position, checked_at, stable)
             for tp, position, checked_at, stable in positions(self._ensure_consumer())
         }
-        return records
+        return chunks
 
     def _beat(self) -> float:
         """Remember when this process last stood still for long. Returns the time."""
@@ -157,7 +171,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         for tp, offset in offsets.items():
             consumer.seek(aiokafka.TopicPartition(*tp), offset)
             self._handed_out.pop(tp, None)
-        self.positions = {}
+            self._follows[tp] = offset
+        self.positions = {tp: where for tp, where in self.positions.items() if tp not in offsets}
 
     async def log_ends(self, tps: Iterable[TP]) -> Mapping[TP, tuple[int, int]]:
         """(first offset, one past the last) of each partition, asked of the broker."""
@@ -195,19 +210,19 @@ class ChunkConsumer(driver.Consumer):
         return await self._thread.getmany(wanted, min(timeout, _POLL_SECONDS))
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
-        """One message per chunk. The generation is taken before the fetch: what was fetched across a
-        rebalance must not pass for the new generation's.
+        """One message per chunk. For Faust's own topics the generation is taken before the fetch: what was fetched
+        across a rebalance must not pass for the new generation's. A chunk says itself where it belongs.
         """
         generation = self.app.consumer_generation_id
-        records, _ = await self._wait_next_records(timeout)
-        for key, chunk in (records or {}).items():
-            if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # the next assignment seeks, so nothing is lost
+        fetched: Any = (await self._wait_next_records(timeout))[0]
+        for key, chunk in (fetched or {}).items():
+            if self.should_stop or not self.flow_active:
+                return  # the engine misses it when the next one comes
             tp = TP(*key)
             if tp.topic in self.app.engine.topics:
-                yield tp, _chunk_message(tp, chunk, generation)
-            else:
-                for record in chunk:
+                yield tp, _chunk_message(tp, chunk, self.app.consumer_generation_id)
+            elif self.app.consumer_generation_id == generation:
+                for record in chunk.records:
                     yield tp, self._to_message(tp, record)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -247,7 +262,7 @@ class ChunkConsumer(driver.Consumer):
 
 
 def _chunk_message(tp: TP, chunk: Any, generation: int) -> ConsumerMessage:
-    last = chunk[-1]
+    last = chunk.records[-1]
     return ConsumerMessage(
         tp.topic,
         tp.partition,

@@ -110,6 +110,8 @@ class WorkerMetrics(Observer):
 
     def rebalanced(self, partitions: Sequence[int]) -> None:
         self._rebalances.inc()
+        self._restoring.clear()
+        self._remaining.set(0)
 
     def restoring(self, partition: int, done: int, end: int) -> None:
         self._restoring[partition] = end - done

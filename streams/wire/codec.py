@@ -7,7 +7,7 @@ raise RegistryUnavailable, since then nothing is known about the record, and Reg
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -52,6 +52,15 @@ class Codec:
         # Strict: a field that the schema doesn't have is a mistake, and must not vanish.
         schemaless_writer(out, schema, value, strict_allow_default=True)
         return out.getvalue()
+
+    def prepare(self, topics: Iterable[str]) -> None:
+        """Have the schemas of `topics` registered, so that encoding asks the registry nothing more.
+
+        Raises RegistryUnavailable and RegistryRefused.
+        """
+        for topic in topics:
+            if topic not in self._writers:
+                self._writers[topic] = self._writer(topic)
 
     def decode(self, topic: str, raw: bytes | None) -> dict[str, Any] | BadRecord:
         """The record of `topic` in `raw`, by its current schema; a BadRecord when there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,30 @@ def test_partitions_move_between_two_workers(bed: Bed) -> None:
     first.send_signal(signal.SIGTERM)
     assert bed.ends(first)[0] == 0
     bed.views(5000)
+    bed.done()
+
+
+def test_a_trickle_is_not_lost_while_members_come_and_go(bed: Bed) -> None:
+    """A chunk that is fetched while the group rebalances is easily dropped between the fetch and the engine."""
+    stays = bed.worker()
+    bed.ready(stays)
+    stop = threading.Event()
+
+    def trickle() -> None:
+        while not stop.wait(0.02):
+            bed.views(1, keys=1)
+
+    feeding = threading.Thread(target=trickle)
+    feeding.start()
+    try:
+        for _ in range(4):
+            guest = bed.worker()
+            bed.ready(guest)
+            guest.send_signal(signal.SIGTERM)
+            assert bed.ends(guest)[0] == 0
+    finally:
+        stop.set()
+        feeding.join()
     bed.done()
 
 

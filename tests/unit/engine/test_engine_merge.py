@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from counting import CountingLogic
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,3 +145,21 @@ def test_live_records_wait_for_nothing() -> None:
     views = SourceBuffer("views", -1, is_live=lambda event_time, arrival: True)
     views.accept(records("views", [5]), now=1_000)
     assert order(take([views, SourceBuffer("opens", -1)], decode, lambda s, since: since == 0, 10)) == [("views", 5)]
+
+
+def test_what_was_taken_is_not_lost_when_the_next_chunk_can_not_be_decoded_yet() -> None:
+    views = SourceBuffer("views", -1)
+    views.accept(records("views", [1, 2]))
+    views.accept(records("views", [3], first=2))
+    away = True
+
+    def sometimes(record: PlainRecord) -> Any:
+        if away and record.offset == 2:
+            raise Unavailable("the registry")
+        return decode(record)
+
+    assert order(take([views], sometimes, lambda s, since: True, 10)) == [("views", 1), ("views", 2)]
+    with pytest.raises(Unavailable):
+        take([views], sometimes, lambda s, since: True, 10)
+    away = False
+    assert order(take([views], sometimes, lambda s, since: True, 10)) == [("views", 3)]
