@@ -6,7 +6,7 @@ An `occurred_at` later than the arrival is no fault: the core clamps it. One tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from math import isfinite
 from typing import Any, Final
 
@@ -22,6 +22,13 @@ MAX_VALUE_BYTES: Final = 1_000_000
 MAX_ID_BYTES: Final = 1_000
 MAX_ATTRIBUTES: Final = 64
 MAX_ATTRIBUTE_BYTES: Final = 1_000
+#: Of any other text, in bytes. A lead's state and the records made of it hold texts, and must fit on their topics.
+MAX_TEXT_BYTES: Final = 1_000
+#: Of the texts that browsers write, which are long in earnest.
+MAX_LONG_TEXT_BYTES: Final = 8_000
+_LONG_TEXTS: Final = frozenset({"url", "referrer", "user_agent"})
+#: What an Avro int can hold, and what a double can hold exactly: whoever reads JSON may have no other number.
+_MOST: Final = {"int": 2**31 - 1, "long": 2**53 - 1}
 
 _EMPTY_KEY: Final = BadRecord("EMPTY_KEY", "the record has no key: it can't be told whose it is")
 
@@ -54,6 +61,11 @@ def invalid(topic: str, event: Mapping[str, Any], arrival: int, key: bytes | Non
     return None
 
 
+def usable_id(value: object) -> bool:
+    """Whether a decoded value can be the id of a lead: a text, not empty, of at most 1 kB."""
+    return isinstance(value, str) and _id_fault(value) is None
+
+
 _Check = Callable[[Any], str | None]
 
 
@@ -75,8 +87,10 @@ def _check_of(field: dict[str, Any], ids: set[str]) -> _Check | None:
         return _id_fault
     if avro == "double":
         return _number_fault
-    if avro in ("int", "long"):  # they count something: milliseconds, employees
-        return _count_fault
+    if avro == "string":
+        return partial(_text_fault, MAX_LONG_TEXT_BYTES if field["name"] in _LONG_TEXTS else MAX_TEXT_BYTES)
+    if isinstance(avro, str) and avro in _MOST:  # they count something: milliseconds, employees
+        return partial(_count_fault, _MOST[avro])
     if isinstance(avro, dict) and avro.get("logicalType") == "timestamp-millis":
         return _time_fault
     if isinstance(avro, dict) and avro["type"] == "map":
@@ -85,11 +99,13 @@ def _check_of(field: dict[str, Any], ids: set[str]) -> _Check | None:
 
 
 def _id_fault(value: str) -> str | None:
-    if not value:
-        return "is empty"
+    return _text_fault(MAX_ID_BYTES, value) if value else "is empty"
+
+
+def _text_fault(most: int, value: str) -> str | None:
     # Four bytes a character at most: the exact size is worked out only where it can matter.
-    if len(value) * 4 > MAX_ID_BYTES and len(value.encode()) > MAX_ID_BYTES:
-        return f"is longer than {MAX_ID_BYTES:,} bytes"
+    if len(value) * 4 > most and len(value.encode()) > most:
+        return f"is longer than {most:,} bytes"
     return None
 
 
@@ -97,8 +113,10 @@ def _number_fault(value: float) -> str | None:
     return None if isfinite(value) else f"is {value}, not a number"
 
 
-def _count_fault(value: int) -> str | None:
-    return None if value >= 0 else f"is {value}, less than nothing"
+def _count_fault(most: int, value: int) -> str | None:
+    if value < 0:
+        return f"is {value}, less than nothing"
+    return None if value <= most else f"is {value}; at most {most:,} is taken"
 
 
 def _time_fault(value: int) -> str | None:

@@ -10,14 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire_records import page_view
 
-from streams.topics import DAY_MS
+from streams.topics import DAY_MS, INPUT_TOPICS, TOPICS
 from streams.wire.bad import BadRecord
+from streams.wire.schemas import shipped
 from streams.wire.validation import MAX_AGE_MS, MAX_VALUE_BYTES, invalid, too_large
 
 NOW = 1_790_000_000_000
 BASE: dict[str, Any] = {"event_id": "e-1", "lead_id": "l-1", "occurred_at": NOW}
 ACTIVITY = {**BASE, "kind": "engaged", "subject": None, "value": None, "attributes": {}}
 LINK = {**BASE, "anonymous_id": "a-1", "revoked": False}
+
+
+def profile(**fields: Any) -> dict[str, Any]:
+    names = [field["name"] for field in shipped().of_topic("lead-profiles").declaration["fields"]]
+    return {**dict.fromkeys(names), **BASE, "attributes": {}, **fields}
 
 
 def verdict(topic: str, event: dict[str, Any], key: bytes | None = b"l-1", arrival: int = NOW) -> Any:
@@ -58,6 +64,14 @@ def test_a_key_that_is_not_the_topics_key_field_is_invalid(topic: str, event: di
         ("page-views", page_view(occurred_at=-1), "occurred_at is -1 ms"),
         ("page-views", page_view(occurred_at=2**62), f"occurred_at is {2**62} ms"),
         ("page-views", page_view(duration_ms=-1), "duration_ms is -1, less than nothing"),
+        ("page-views", page_view(duration_ms=2**53), f"duration_ms is {2**53}; at most 9,007,199,254,740,991 is taken"),
+        ("lead-profiles", profile(employees=2**31), f"employees is {2**31}; at most 2,147,483,647 is taken"),
+        ("page-views", page_view(url="x" * 8001), "url is longer than 8,000 bytes"),
+        ("page-views", page_view(referrer="ü" * 4001), "referrer is longer than 8,000 bytes"),
+        ("page-views", page_view(user_agent="x" * 8001), "user_agent is longer than 8,000 bytes"),
+        ("page-views", page_view(title="ü" * 501), "title is longer than 1,000 bytes"),
+        ("lead-profiles", profile(company="x" * 1001), "company is longer than 1,000 bytes"),
+        ("activities", {**ACTIVITY, "kind": "x" * 1001}, "kind is longer than 1,000 bytes"),
         ("activities", {**ACTIVITY, "value": math.nan}, "value is nan, not a number"),
         ("activities", {**ACTIVITY, "value": -math.inf}, "value is -inf, not a number"),
         ("activities", {**ACTIVITY, "attributes": {str(n): "" for n in range(65)}}, "attributes has 65 keys"),
@@ -80,6 +94,25 @@ def test_as_much_as_is_allowed_passes() -> None:
     attributes = {f"{number:064}": "x" * 1000 for number in range(64)}
     assert verdict("activities", {**ACTIVITY, "attributes": attributes}) is None
     assert verdict("page-views", page_view(lead_id="ü" * 500), ("ü" * 500).encode()) is None
+    assert verdict("page-views", page_view(url="ü" * 4000, title="ü" * 500, duration_ms=2**53 - 1)) is None
+    assert verdict("lead-profiles", profile(employees=2**31 - 1)) is None
+
+
+TEXTS = [
+    (topic.name, field["name"])
+    for topic in INPUT_TOPICS
+    for field in shipped().of_topic(topic.name).declaration["fields"]
+    if field["type"] in ("string", ["null", "string"])
+]
+
+
+@pytest.mark.parametrize(("topic", "field"), TEXTS)
+def test_no_text_of_any_event_can_be_so_long_that_what_is_made_of_it_does_not_fit(topic: str, field: str) -> None:
+    event = {one["name"]: None for one in shipped().of_topic(topic).declaration["fields"]}
+    event |= {**BASE, TOPICS[topic].key_field: "l-1", field: "x" * 900_000}
+    bad = verdict(topic, event)
+    assert bad.error == "INVALID"
+    assert bad.detail.startswith(f"{field} is longer than ")
 
 
 def test_an_event_may_be_400_days_old_and_not_a_millisecond_more() -> None:
