@@ -20,9 +20,9 @@ from streams.topics import TOPICS
 from streams.wire.bad import BadRecord
 from streams.wire.cloudevents import Kind, headers_of
 from streams.wire.codec import Codec
-from streams.wire.deadletters import dead_letter
+from streams.wire.deadletters import dead_letter, letter_key
 from streams.wire.registry import RegistryUnavailable
-from streams.wire.validation import invalid, too_large
+from streams.wire.validation import invalid, too_large, usable_id
 
 CONSUMER = "worker"
 DEAD_LETTERS, LIFECYCLE_EVENTS, LEAD_SCORES = "dead-letters", "lifecycle-events", "lead-scores"
@@ -38,11 +38,14 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A record as an event, or why it is none. `time` is the event's, None for a bad record."""
+    """A record as an event, or why it is none. `time` is the event's, None for a bad record; `lead_id` is whose a bad
+    record is, where that could be told.
+    """
 
     time: int | None
     event: Event | None
     bad: BadRecord | None
+    lead_id: str | None = None
 
 
 class Counter(Protocol):
@@ -84,7 +87,8 @@ class LeadLogic:
             return Decoded(None, None, fields)
         bad = invalid(topic, fields, record.timestamp, record.key)
         if bad is not None:
-            return Decoded(None, None, bad)
+            lead_id = fields["lead_id"]
+            return Decoded(None, None, bad, lead_id if usable_id(lead_id) else None)
         kind = TOPICS[topic].kind
         assert kind is not None, "the worker reads input topics"
         event = event_of(kind, fields, record.timestamp)
@@ -97,8 +101,8 @@ class LeadLogic:
         if event is None:
             assert item.bad is not None
             self._counter.refused(record.topic, item.bad)
-            letter = dead_letter(CONSUMER, record, item.bad, self._now())
-            batch.emit(Output(DEAD_LETTERS, record.key, self._codec.encode(DEAD_LETTERS, letter)))
+            letter = dead_letter(CONSUMER, record, item.bad, self._now(), item.lead_id)
+            batch.emit(Output(DEAD_LETTERS, letter_key(record), self._codec.encode(DEAD_LETTERS, letter)))
             return
         assert record.key is not None, "an empty key is a dead letter"
         lead = batch.get(record.key)

@@ -13,6 +13,7 @@ LARGEST_KEPT: Final = 900_000
 HEAD: Final = 64 * 1024
 _LONGEST_DETAIL: Final = 1000
 _LONGEST_KEY: Final = HEAD
+_LONGEST_RECORD_KEY: Final = 1_000
 
 
 class Source(Protocol):
@@ -55,6 +56,16 @@ def dead_letter(
         "detail": _bounded(bad.detail),
         "seen_at": seen_at,
     }
+
+
+def letter_key(record: Source) -> bytes | None:
+    """The key of the letter's own record: that of the given-up one, if it is at most 1 kB, else None.
+
+    A producer counts key and value together. A longer key is nobody's id, so nobody would look for the letter by it;
+    beside a large value it would keep the letter from being written, and with it all that its batch holds.
+    """
+    key = record.key
+    return key if key is not None and len(key) <= _LONGEST_RECORD_KEY else None
 
 
 def _bounded(detail: str) -> str:

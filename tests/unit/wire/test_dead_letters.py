@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
-from streams.wire.deadletters import dead_letter
+from streams.wire.deadletters import dead_letter, letter_key
 
 
 class Given(NamedTuple):
@@ -71,6 +71,18 @@ def test_every_letter_can_be_written_and_read(key: bytes | None, value: bytes | 
     assert codec.decode("dead-letters", codec.encode("dead-letters", letter)) == letter
 
 
-def test_the_largest_letter_fits_into_a_record_of_a_broker_with_default_settings() -> None:
-    letter = dead_letter("worker", Given(bytes(1_000_000), bytes(900_000)), BadRecord("INVALID", "ü" * 5000), 0)
-    assert len(Codec().encode("dead-letters", letter)) < 1_000_000
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(1_000, 900_000), (1_000, 900_001), (5_000_000, 900_000), (500_000, 600_000), (65_536, 900_000), (10**7, 10**7)],
+)
+def test_the_largest_letter_fits_into_a_record_of_a_broker_with_default_settings(key: int, value: int) -> None:
+    record = Given(bytes(key), bytes(value), topic="t" * 249, partition=2**31 - 1, offset=2**63 - 1)
+    letter = dead_letter("worker", record, BadRecord("INVALID", "ü" * 5000), 2**53, lead_id="x" * 1000)
+    assert len(letter_key(record) or b"") + len(Codec().encode("dead-letters", letter)) < 1_000_000
+
+
+@pytest.mark.parametrize(("size", "kept"), [(0, True), (3, True), (1_000, True), (1_001, False), (5_000_000, False)])
+def test_a_letter_has_the_key_of_the_record_unless_that_is_too_long_to_be_an_id(size: int, kept: bool) -> None:
+    key = b"k" * size
+    assert letter_key(Given(key, None)) == (key if kept else None)
+    assert letter_key(Given(None, None)) is None
