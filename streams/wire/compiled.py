@@ -20,7 +20,8 @@ from typing import Any, Final
 Decode = Callable[[bytes, int], tuple[dict[str, Any], int]]
 
 _DOUBLE: Final = struct.Struct("<d")
-_LONGEST_VARINT: Final = 10
+#: Nine bytes of a number hold 63 bits: a tenth can add one more, and not go on.
+_FULL_BYTES: Final = 9
 
 
 def compile_decoder(declaration: dict[str, Any]) -> Decode:
@@ -29,6 +30,7 @@ def compile_decoder(declaration: dict[str, Any]) -> Decode:
     name = source.record(declaration)
     namespace: dict[str, Any] = {
         "varint": _varint,
+        "int32": _int32,
         "boolean": _boolean,
         "double": _DOUBLE.unpack_from,
         "block": _block,
@@ -72,7 +74,7 @@ class _Source:
             ]
         kind = avro if isinstance(avro, str) else avro["type"]
         if kind in ("int", "long"):
-            return [f"{at}{into}, i = varint(raw, i)"]
+            return [f"{at}{into}, i = {'int32' if kind == 'int' else 'varint'}(raw, i)"]
         if kind in ("string", "bytes"):
             return self._text(kind, into, at)
         if kind == "boolean":
@@ -127,13 +129,20 @@ def _varint(raw: bytes, i: int) -> tuple[int, int]:
     byte = raw[i]
     number, shift, end = byte & 127, 7, i + 1
     while byte > 127:
-        if end - i == _LONGEST_VARINT:
-            raise ValueError("a number of more than 64 bits")
         byte = raw[end]
+        if byte > 1 and end - i == _FULL_BYTES:
+            raise ValueError("a number of more than 64 bits")
         number |= (byte & 127) << shift
         shift += 7
         end += 1
     return (number >> 1) ^ -(number & 1), end
+
+
+def _int32(raw: bytes, i: int) -> tuple[int, int]:
+    number, end = _varint(raw, i)
+    if not -(2**31) <= number < 2**31:
+        raise ValueError("an int of more than 32 bits")
+    return number, end
 
 
 def _block(raw: bytes, i: int) -> tuple[int, int]:

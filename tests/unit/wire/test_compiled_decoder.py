@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_records import TOPIC_NAMES, of_schema, page_view, records
 
+from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.compiled import compile_decoder
 from streams.wire.schemas import shipped
@@ -22,6 +23,17 @@ REFUSALS = (IndexError, ValueError, struct.error)
 
 def body_of(topic: str, record: dict[str, Any]) -> bytes:
     return Codec().encode(topic, record)[10:]
+
+
+def holding(kind: str) -> dict[str, Any]:
+    return {"type": "record", "name": "Holding", "fields": [{"name": "number", "type": kind}]}
+
+
+def zigzag(number: int) -> bytes:
+    """A number of any size, as Avro writes those of 64 bits."""
+    rest = number * 2 if number >= 0 else -number * 2 - 1
+    groups = [rest >> shift & 127 for shift in range(0, max(rest.bit_length(), 1), 7)]
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
 def twin(topic: str, body: bytes) -> tuple[Any, int]:
@@ -69,6 +81,35 @@ def test_numbers_of_any_size_are_read_exactly(number: int) -> None:
     decode = compile_decoder(shipped().of_topic("page-views").declaration)
     event = page_view(duration_ms=number)
     assert decode(body_of("page-views", event), 0)[0] == event
+
+
+@pytest.mark.parametrize(("number", "kind"), [(2**31 - 1, "int"), (-(2**31), "int"), (2**31, "long")])
+def test_numbers_at_the_edge_of_their_type_are_read(number: int, kind: str) -> None:
+    assert compile_decoder(holding(kind))(zigzag(number), 0)[0] == {"number": number}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (2**31, "int"),
+        (-(2**31) - 1, "int"),
+        (2**63 - 1, "int"),
+        (2**63, "long"),
+        (-(2**63) - 1, "long"),
+        (2**68, "long"),
+    ],
+)
+def test_numbers_that_their_type_cannot_hold_are_refused(number: int, kind: str) -> None:
+    with pytest.raises(ValueError, match=r"more than (32|64) bits"):
+        compile_decoder(holding(kind))(zigzag(number), 0)
+
+
+def test_a_record_with_a_number_of_more_than_64_bits_is_undecodable() -> None:
+    event = page_view(duration_ms=2**63 - 1)
+    whole = Codec().encode("page-views", event)
+    assert whole.count(zigzag(2**63 - 1)) == 1
+    bad = Codec().decode("page-views", whole.replace(zigzag(2**63 - 1), zigzag(2**63)))
+    assert bad == BadRecord("UNDECODABLE", "the bytes are not those of a PageView")
 
 
 def test_a_number_without_end_is_refused_at_once() -> None:
