@@ -19,9 +19,16 @@ def one_line(topic: str, key: str | None, event: Event | None) -> str:
     if event is None:
         return _printable(f"{'':23} {topic:<16} {key or '-'}  erased")
     at = event.get("occurred_at") or event.get("as_of") or event.get("seen_at") or 0
-    time = datetime.fromtimestamp(at / 1000, UTC).isoformat(" ", "milliseconds")[:23]
+    time = f"{_time(at):<23}"
     lead = event.get("lead_id") or key or "-"
     return _printable(f"{time} {topic:<16} {lead}  {_WHAT[topic](event)}")
+
+
+def _time(at: int) -> str:
+    try:
+        return datetime.fromtimestamp(at / 1000, UTC).isoformat(" ", "milliseconds")[:23]
+    except (ValueError, OverflowError, OSError):  # anything can be on a topic, and must not end the listing
+        return str(at)
 
 
 def _printable(text: str) -> str:

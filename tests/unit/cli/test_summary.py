@@ -66,6 +66,12 @@ def test_what_came_from_outside_cannot_steer_the_terminal() -> None:
     assert line.isprintable()
 
 
+@pytest.mark.parametrize("at", [2**63 - 1, -(2**63), 253_402_300_800_000, -62_135_596_800_001])
+def test_a_time_that_no_calendar_has_is_shown_as_its_number(at: int) -> None:
+    event = {"lead_id": "anna", "occurred_at": at, "url": "u", "title": None}
+    assert one_line("page-views", "k", event) == f"{at:<23} page-views       anna  u"
+
+
 def test_a_line_has_an_end() -> None:
     event = {"lead_id": "x", "occurred_at": AT, "url": "u" * 100_000, "title": None}
     assert len(one_line("page-views", "k", event)) < 400
