@@ -6,11 +6,13 @@ the order, are the same as when the file is published to a fresh broker and a wo
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streams.errors import UsageError
 from streams.qualification.events import Changed, Ignored, Qualified, event_of
 from streams.qualification.lead import Lead
 from streams.qualification.model.values import Model
@@ -74,9 +76,12 @@ def replay(events: Iterable[tuple[str, dict[str, Any]]], model: Model) -> Replay
 
 
 def read_events(paths: Iterable[Path], rejected: list[Rejected]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The input events in JSON-lines files (gzipped or not); lines that are not go to `rejected`."""
+    """The input events in JSON-lines files (gzipped or not); lines that are not go to `rejected`.
+
+    Raises UsageError for a file that can't be read to its end.
+    """
     for path in paths:
-        for number, line in enumerate(read_lines(path), start=1):
+        for number, line in enumerate(_lines_of(path), start=1):
             if isinstance(line, BadLine):
                 rejected.append(Rejected(str(path), number, line.reason))
             elif line.topic not in _ORDER:
@@ -85,6 +90,14 @@ def read_events(paths: Iterable[Path], rejected: list[Rejected]) -> Iterator[tup
                 rejected.append(Rejected(str(path), number, bad.detail))
             else:
                 yield line.topic, line.event
+
+
+def _lines_of(path: Path) -> Iterator[Line | BadLine]:
+    try:
+        yield from read_lines(path)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{path} can't be read: {reason}") from error
 
 
 def _invalid(line: Line) -> BadRecord | None:

@@ -71,8 +71,9 @@ def parse_line(line: bytes) -> Line | BadLine:
 
 
 def read_lines(path: Path) -> Iterator[Line | BadLine]:
-    """Every line of a file, gzipped or not, in order; memory stays flat. Raises OSError, EOFError for a torn
-    file.
+    """Every line of a file, gzipped or not, in order; memory stays flat.
+
+    Raises OSError; EOFError, zlib.error and gzip's OSError for a torn or damaged file.
     """
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
