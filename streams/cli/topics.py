@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap
+from streams.cli.options import DEFAULT_APP, DEFAULT_BOOTSTRAP, App, Bootstrap
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +23,7 @@ def topics(
             show_default=False,
         ),
     ] = None,
-    app: Annotated[
-        str, typer.Option(help="The workers' name, which their changelog topic begins with.")
-    ] = "leadstream",
+    app: App = DEFAULT_APP,
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
 ) -> None:
     """Create missing topics, put settings right, report drift.

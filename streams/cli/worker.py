@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap, SchemaRegistry
+from streams.cli.options import DEFAULT_APP, DEFAULT_BOOTSTRAP, App, Bootstrap, SchemaRegistry
 
 
 class _Clock(StrEnum):
@@ -31,6 +31,7 @@ def worker(
         str | None,
         typer.Option(help="A name that is this worker's alone: a quick restart then moves no partitions."),
     ] = None,
+    app: App = DEFAULT_APP,
     schema_registry: SchemaRegistry = None,
     clock: Annotated[
         _Clock, typer.Option(help="'stream' lets only events move time; 'wall' also the clock, once live.")
@@ -56,6 +57,7 @@ def worker(
     run_worker(
         bootstrap,
         read_model(model),
+        app_id=app,
         clock=clock.value,
         metrics_port=metrics_port,
         instance_id=instance,
