@@ -8,6 +8,8 @@ from typing import Any
 from streams.qualification.model.values import FitRule, Model, Persona
 
 BANT_FIELDS = ("budget", "authority", "need", "timeline")
+#: Attributes kept per lead: a source that makes up a key per event must not make a lead grow without end.
+MOST_ATTRIBUTES = 64
 
 
 def fit_of(profile: Mapping[str, Any], model: Model) -> float:
@@ -37,25 +39,40 @@ def update_profile(profile: dict[str, Any], said: dict[str, int], fields: Mappin
     """Take what is news from a LeadProfile into `profile`, value by value the newest. True when a value changed.
 
     Null, and UNKNOWN of an enum, mean "no news". Of two values said at the same instant the later to arrive stays.
+    Of the attributes the 64 keys said last are kept, of those said at the same instant the last by name: which they
+    are does not depend on the order of arrival.
     """
     changed = False
     for field, value in fields.items():
         if field in _NOT_PROFILE or value is None or value == "UNKNOWN":
             continue
         if field == "attributes":
-            for key, text in value.items():
-                if said.get(name := f"attributes.{key}", 0) <= occurred_at:
-                    said[name] = occurred_at
-                    known = profile.get("attributes", {})
-                    if known.get(key) != text:
-                        profile["attributes"] = {**known, key: text}
-                        changed = True
+            changed |= _update_attributes(profile, said, value, occurred_at)
         elif said.get(field, 0) <= occurred_at:
             said[field] = occurred_at
             if profile.get(field) != value:
                 profile[field] = value
                 changed = True
     return changed
+
+
+def _update_attributes(
+    profile: dict[str, Any], said: dict[str, int], news: Mapping[str, str], occurred_at: int
+) -> bool:
+    known = profile.get("attributes", {})
+    latest = dict(known)
+    for key, text in news.items():
+        if said.get(name := f"attributes.{key}", 0) <= occurred_at:
+            said[name] = occurred_at
+            latest[key] = text
+    if len(latest) > MOST_ATTRIBUTES:
+        oldest_first = sorted(latest, key=lambda key: (said[f"attributes.{key}"], key))
+        for key in oldest_first[:-MOST_ATTRIBUTES]:
+            del latest[key], said[f"attributes.{key}"]
+    if latest == known:
+        return False
+    profile["attributes"] = latest
+    return True
 
 
 _NOT_PROFILE = frozenset(("event_id", "lead_id", "occurred_at"))

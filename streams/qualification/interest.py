@@ -7,7 +7,7 @@ from math import log2
 from streams.qualification.crossing import interest_of
 from streams.qualification.decay import Decayed, add
 from streams.qualification.events import Event
-from streams.qualification.lead import Booking, Contribution, Lead
+from streams.qualification.lead import LONGEST_TEXT, Booking, Contribution, Lead
 from streams.qualification.model.values import Group, Model, PointsPer, Rule
 
 DAY_MS = 86_400_000
@@ -126,10 +126,10 @@ def put_booking(lead: Lead, booking: Booking) -> None:
 
 
 def subject_of(event: Event) -> str | None:
-    """What the event was about, for the evidence: a page, an asset, a campaign."""
+    """What the event was about, for the evidence: a page, an asset, a campaign. A long text is cut."""
     for field in _SUBJECTS.get(event.kind, ()):
         if event.fields[field]:
-            return str(event.fields[field])
+            return str(event.fields[field])[:LONGEST_TEXT]
     return None
 
 

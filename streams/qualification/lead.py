@@ -16,6 +16,10 @@ OPPORTUNITY, CUSTOMER, DISQUALIFIED = "opportunity", "customer", "disqualified"
 STAGES = (VISITOR, LEAD, MQL, SQL, OPPORTUNITY, CUSTOMER, DISQUALIFIED)
 
 
+#: The longest text (characters) that is kept for the evidence: of an address, the end says little.
+LONGEST_TEXT = 500
+
+
 class Contribution(msgspec.Struct, array_like=True, frozen=True):
     """Points that an event gave: kept for the evidence while among the strongest of its group."""
 
@@ -96,7 +100,7 @@ class Lead(msgspec.Struct, array_like=True):
     #: fact -> (last became true, last became false)
     facts: dict[str, tuple[int, int]] = {}
     bookings: tuple[Booking, ...] = ()
-    #: profile field -> the newest known value; `attributes` is a map of its own
+    #: profile field -> the newest known value; `attributes` is a map of its own, of the 64 keys said last
     profile: dict[str, Any] = {}
     #: profile field, or `attributes.KEY` -> when that value was said
     said: dict[str, int] = {}

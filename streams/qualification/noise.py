@@ -27,6 +27,8 @@ _MACHINE_OPENER = re.compile(
 )
 #: A browser's user agent has 100 to 250 characters; the rest of a long one would only cost time.
 _LONGEST_USER_AGENT = 512
+#: An IPv6 address with its zone has less than this; what is longer is none, and not worth remembering.
+_LONGEST_ADDRESS = 100
 
 
 def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: Model) -> str | None:
@@ -38,7 +40,8 @@ def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: 
     """
     noise = model.noise
     if noise.internal and (ip := fields.get("ip")):
-        address = _address(ip)
+        text = ip.strip()
+        address = _address(text) if len(text) <= _LONGEST_ADDRESS else None
         if address is not None and any(address in network for network in noise.internal):
             return "internal"
     user_agent = fields.get("user_agent")
@@ -68,7 +71,7 @@ def _is_bot(user_agent: str) -> bool:
 @lru_cache(maxsize=65_536)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        address = ip_address(text.strip())
+        address = ip_address(text)
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 #: Verdicts kept per kind of event: as many pages as a large site has.
 REMEMBERED = 10_000
+#: Verdicts are kept for texts of up to so many characters: longer ones seldom come again, and take room.
+LONGEST_REMEMBERED = 500
 
 
 class Matcher:
@@ -34,6 +36,8 @@ class Matcher:
         if self._field is None:
             return self._judge(fields)
         value = fields.get(self._field)
+        if isinstance(value, str) and len(value) > LONGEST_REMEMBERED:
+            return self._judge(fields)
         verdict = self._verdicts.get(value)
         if verdict is None:
             if len(self._verdicts) >= REMEMBERED:
