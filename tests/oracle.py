@@ -66,14 +66,20 @@ class Oracle(Standing):
         at = self.judged_at(event)
         self.stream_time = max(self.stream_time, event.occurred_at)
         self.pass_time(at)
+        # A disposition that we don't know says nothing: neither is its id remembered, nor the lead looked at.
+        silent = event.kind == "sales_feedback" and event.fields["disposition"] == "UNKNOWN"
         if self.life is None:
+            if silent:
+                return
             self.life = Life(at, event.occurred_at)
         life = self.life
         if event.event_id in [one.event_id for one in life.events][-64:]:
             return
+        life.as_of = at
+        if silent:
+            return
         life.events.append(event)
         self._known = {}
-        life.as_of = at
         life.last_event = at
         if event.kind == "erasure":
             self._forget(at, "ERASED")
@@ -136,9 +142,7 @@ class Oracle(Standing):
     def _feedback(self, event: Event, at: int) -> None:
         life = self._life
         disposition, about = event.fields["disposition"], event.fields["qualification_id"]
-        cell = CELLS.get((life.stage, disposition))
-        if cell is None:
-            return  # a disposition that we don't know
+        cell = CELLS[life.stage, disposition]
         of_now = about is None or (life.episode is not None and about in [one.event_id for one in life.episode])
         if not of_now or event.occurred_at < life.stage_since:
             self._happens(at, "FEEDBACK")
@@ -294,6 +298,7 @@ class Oracle(Standing):
         thresholds = [
             model.matrix.warm,
             model.matrix.hot,
+            model.mql.interest,
             *(path.interest for path in model.sql_paths if path.interest),
         ]
         thresholds += [one * (1 - model.mql.hysteresis) for one in (model.mql.interest, model.matrix.hot)]

@@ -193,6 +193,8 @@ class Standing:
                     return "sql", path.name
         if life.stage == "mql" or life.rest_ends is not None or _holds(model.mql.blocked_by, profile):
             return None
+        if self.fit() < model.mql.fit or self.interest(at) < model.mql.interest:
+            return None
         known = all(profile.get(name) is not None for name in model.mql.requires)
         return ("mql", None) if known and self.cell(at) in ("NURTURE", "SALES") else None
 

@@ -21,7 +21,8 @@ from streams.qualification.turn import Turn
 #: The path of an SQL that sales took on by itself.
 SALES_PATH = SqlPath("sales")
 
-_DISPOSITIONS = ("ACCEPTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "REJECTED")
+#: The dispositions that say something; an event with any other is ignored.
+DISPOSITIONS = ("ACCEPTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "REJECTED")
 _STAYS = ""
 _EARLY = (SQL, SQL, OPPORTUNITY, CUSTOMER, LEAD, LEAD)
 #: stage -> the new stage per disposition, in the order above
@@ -37,12 +38,9 @@ _TABLE = {
 
 
 def take_feedback(turn: Turn, event: Event, at: int) -> None:
-    """Apply a SalesFeedback; every one with a known disposition leaves a LifecycleEvent, changed stage or not."""
+    """Apply a SalesFeedback with one of `DISPOSITIONS`. Each leaves a LifecycleEvent, changed stage or not."""
     lead, fields = turn.lead, event.fields
     disposition = fields["disposition"]
-    if disposition not in _DISPOSITIONS:
-        turn.ignore("unknown_disposition")
-        return
     said = _in_words(disposition, fields["reason"], fields["actor"])
     answers = fields["qualification_id"]
     if answers is not None and not _current(lead, answers):
@@ -51,7 +49,7 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
     if event.occurred_at < lead.stage_since:
         turn.change(at, "FEEDBACK", reason=f"{said}, older than the stage", qualification_id=answers)
         return
-    target = _TABLE[lead.stage][_DISPOSITIONS.index(disposition)]
+    target = _TABLE[lead.stage][DISPOSITIONS.index(disposition)]
     qualification_id = answers or (lead.episode.qualification_id if lead.episode else None)
     if target == LEAD:
         rest(turn, at, "FEEDBACK", fields["reason"], said)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from streams.qualification.events import Event
 from streams.qualification.interest import DAY_MS, MAX_AGE_DAYS, booking_of, put_booking
-from streams.qualification.lead import Booking, Lead, Touch
+from streams.qualification.lead import LONGEST_TEXT, Booking, Lead, Touch
 from streams.qualification.model.conditions import Condition
 from streams.qualification.model.values import Model, SqlPath, Visits
 
@@ -16,19 +16,27 @@ _HASH_BYTES = 8
 
 
 def is_duplicate(lead: Lead, event_id: str) -> bool:
-    """Whether the event id is among the last 64; it is remembered if not.
+    """Whether the event id is among the last 64 that were remembered.
 
     Ids are kept as 64 bit hashes: a chance of 3.5e-18 per event that a new one is taken for a known one.
     """
-    digest = blake2b(event_id.encode(), digest_size=_HASH_BYTES).digest()
+    digest = _digest(event_id)
     seen = lead.seen
     found = seen.find(digest)
     while found >= 0:
         if found % _HASH_BYTES == 0:
             return True
         found = seen.find(digest, found + 1)
-    lead.seen = (seen + digest)[-REMEMBERED_EVENTS * _HASH_BYTES :]
     return False
+
+
+def remember_event(lead: Lead, event_id: str) -> None:
+    """Remember the event id. Not for noise: bots and mail proxies would push out the ids of what counts."""
+    lead.seen = (lead.seen + _digest(event_id))[-REMEMBERED_EVENTS * _HASH_BYTES :]
+
+
+def _digest(event_id: str) -> bytes:
+    return blake2b(event_id.encode(), digest_size=_HASH_BYTES).digest()
 
 
 def remember_visit(lead: Lead, event: Event) -> None:
@@ -45,19 +53,23 @@ def remember_visit(lead: Lead, event: Event) -> None:
 
 
 def touch_of(event: Event) -> Touch:
-    """The touch in a page view. A referrer on the page's own host is navigation, not a touch."""
+    """The touch in a page view. A referrer on the page's own host is navigation, not a touch. Long texts are cut."""
     fields = event.fields
     referrer = fields["referrer"]
     if referrer and _host(referrer) == _host(fields["url"]):
         referrer = None
     return Touch(
-        fields["utm_source"],
-        fields["utm_medium"],
-        fields["utm_campaign"],
-        referrer,
-        fields["url"],
+        _cut(fields["utm_source"]),
+        _cut(fields["utm_medium"]),
+        _cut(fields["utm_campaign"]),
+        _cut(referrer),
+        _cut(fields["url"]),
         event.occurred_at,
     )
+
+
+def _cut(text: str | None) -> str | None:
+    return text and text[:LONGEST_TEXT]
 
 
 def _host(url: str) -> str | None:

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from streams.qualification.due import look_again_at, pass_time
 from streams.qualification.events import Event, Transition
-from streams.qualification.feedback import take_feedback
+from streams.qualification.feedback import DISPOSITIONS, take_feedback
 from streams.qualification.fit import update_profile
 from streams.qualification.interest import CANCELLED, retract_booking, score_event
 from streams.qualification.lead import LEAD, VISITOR, Lead
 from streams.qualification.lifecycle import judge
-from streams.qualification.memory import is_duplicate, note_facts, remember_visit
+from streams.qualification.memory import is_duplicate, note_facts, remember_event, remember_visit
 from streams.qualification.model.values import Model
 from streams.qualification.noise import noise_reason
 from streams.qualification.turn import Turn
@@ -92,7 +92,7 @@ def _after(turn: Turn, at: int) -> After:
 
 
 def _take(turn: Turn, event: Event, at: int) -> bool:
-    """Take the event into the lead. False when it is noise, of which an unknown lead keeps nothing."""
+    """Take the event into the lead. False when it says nothing: an unknown lead keeps nothing of it."""
     lead, model = turn.lead, turn.model
     if is_duplicate(lead, event.event_id):
         turn.ignore("duplicate")
@@ -105,9 +105,12 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
         turn.forget(at, "ERASED", None)
         return True
     noise = noise_reason(event.kind, event.fields, event.occurred_at, model)
+    if noise is None and event.kind == "sales_feedback" and event.fields["disposition"] not in DISPOSITIONS:
+        noise = "unknown_disposition"
     if noise is not None:
         turn.ignore(noise)
         return False
+    remember_event(lead, event.event_id)
     lead.last_event = at
     cause = _remember(turn, event, at)
     cancelled = event.kind == "demo_booking" and event.fields["status"] in CANCELLED

@@ -82,6 +82,11 @@ def test_an_unknown_disposition_changes_nothing_at_any_stage(stage: str) -> None
     assert Ignored("unknown_disposition") in out
 
 
+def test_an_unknown_disposition_leaves_nothing_of_an_unknown_lead() -> None:
+    said = feedback(days(0), "UNKNOWN")
+    assert step(None, said, days(0), DEFAULT) == (None, [Ignored("unknown_disposition")])
+
+
 @pytest.mark.parametrize(("stage", "disposition"), CELLS)
 def test_feedback_older_than_the_stage_is_recorded_and_changes_nothing(stage: str, disposition: str) -> None:
     before, _ = told(*WAYS[stage])

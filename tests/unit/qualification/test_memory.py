@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from handmade import DAY, DEFAULT, HOUR, LEAD_ID, activity, booking, days, download, event, page_view, profile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.qualification.events import Event
-from streams.qualification.fit import fit_of, update_profile
+from streams.qualification.events import Event, Ignored
+from streams.qualification.fit import MOST_ATTRIBUTES, fit_of, update_profile
 from streams.qualification.interest import REMEMBERED_BOOKINGS
-from streams.qualification.lead import Lead
+from streams.qualification.lead import LONGEST_TEXT, Lead, pack
 from streams.qualification.memory import (
     REMEMBERED_EVENTS,
     fact_since,
     is_duplicate,
     note_facts,
+    remember_event,
     remember_visit,
     visits_within,
 )
@@ -31,8 +35,22 @@ def test_the_last_64_event_ids_are_remembered_and_the_one_before_is_not() -> Non
     lead = blank()
     for number in range(REMEMBERED_EVENTS + 1):
         assert not is_duplicate(lead, f"event-{number}")
+        remember_event(lead, f"event-{number}")
     assert all(is_duplicate(lead, f"event-{number}") for number in range(1, REMEMBERED_EVENTS + 1))
     assert not is_duplicate(lead, "event-0")
+
+
+def test_noise_does_not_push_out_the_ids_of_what_counts() -> None:
+    once = download(days(0))
+    lead, _ = step(None, once, days(0), DEFAULT)
+    model = replace(DEFAULT, noise=replace(DEFAULT.noise, bots=True))
+    crawler = [page_view(days(0), user_agent="Googlebot/2.1") for _ in range(REMEMBERED_EVENTS)]
+    for told in (*crawler, crawler[-1]):
+        lead, out = step(lead, told, days(0), model)
+        assert out == [Ignored("bot")]
+    after, out = step(lead, once, days(0), model)
+    assert out == [Ignored("duplicate")]
+    assert after == lead
 
 
 def test_a_visit_is_a_utc_day_with_a_page_view() -> None:
@@ -124,6 +142,42 @@ def test_a_profile_is_value_by_value_the_newest_in_any_order_of_arrival(
         "industry": "software",
         "attributes": {"plan": "paid", "tier": "1"},
     }
+
+
+@given(st.permutations(range(20)))
+def test_the_64_attributes_said_last_are_kept_in_any_order_of_arrival(order: list[int]) -> None:
+    """Five at a time, each time other keys but one; those of one time are kept from the last name on."""
+    known: dict[str, Any] = {}
+    said: dict[str, int] = {}
+    for number in order:
+        news = {f"{number:02}-{letter}": "x" for letter in "abcde"} | {"ever": str(number)}
+        update_profile(known, said, profile(days(number), attributes=news).fields, days(number))
+    keys = [f"{number:02}-{letter}" for number in range(20) for letter in "abcde"]
+    assert known["attributes"] == dict.fromkeys(keys[-MOST_ATTRIBUTES + 1 :], "x") | {"ever": "19"}
+    assert said.keys() == {f"attributes.{key}" for key in known["attributes"]}
+
+
+def test_one_profile_with_too_many_attributes_keeps_64() -> None:
+    known: dict[str, Any] = {}
+    news = {f"{number:03}": "x" for number in range(200)}
+    assert update_profile(known, {}, profile(days(0), attributes=news).fields, days(0))
+    assert known["attributes"].keys() == {f"{number:03}" for number in range(136, 200)}
+
+
+def test_long_texts_do_not_make_a_lead_large() -> None:
+    endless = "x" * 100_000
+    lead: Lead | None = None
+    for told in (
+        page_view(days(0), f"https://example.com/{endless}", referrer=f"https://search.example.org/{endless}"),
+        page_view(days(1), f"https://example.com/{endless}", utm_source=endless, utm_campaign=endless),
+        download(days(2), title=endless),
+    ):
+        lead, _ = step(lead, told, told.occurred_at, DEFAULT)
+    assert lead is not None
+    assert len(pack(lead)) < 6_000
+    assert lead.first_touch is not None
+    assert lead.first_touch.url == f"https://example.com/{endless}"[:LONGEST_TEXT]
+    assert [one.subject for one in lead.strongest["content"]] == [endless[:LONGEST_TEXT]]
 
 
 def test_what_is_no_news_changes_nothing() -> None:
