@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from math import exp, log, log2
+from math import ceil, exp, inf, log, log2
 
 from streams.qualification.decay import Decayed, clamp, value_at
 from streams.qualification.model.values import Group
@@ -81,15 +81,21 @@ def quiet_until(parts: Iterable[tuple[Group, Decayed]], threshold: float, after:
 
 
 def _unclamping_times(parts: Sequence[tuple[Group, Decayed]], after: int) -> list[int]:
-    """The instants after `after` at which a group decays into its floor..cap range, in order."""
-    times = set()
-    for group, (value, as_of) in parts:
-        bound = group.cap if value > 0 else group.floor
-        if bound is not None and bound != 0 and abs(value) > abs(bound) and value * bound > 0:
-            time = as_of + int(group.half_life_ms * log2(value / bound))
-            if time > after:
-                times.add(time)
-    return sorted(times)
+    """The instants after `after` from which on a group is within its floor..cap range, in order."""
+    times = {_unclamped_from(group, decayed) for group, decayed in parts}
+    return sorted(int(time) for time in times if after < time < inf)
+
+
+def _unclamped_from(group: Group, decayed: Decayed) -> float:
+    """The first ms at which the group is read as it is: -inf when it is from `as_of` on, inf when it never is.
+
+    It says where pieces begin and what is clamped in them alike: asking the values would leave it to rounding.
+    """
+    value, as_of = decayed
+    bound = group.cap if value > 0 else group.floor
+    if bound is None or abs(value) <= abs(bound):
+        return -inf
+    return as_of + ceil(group.half_life_ms * log2(value / bound)) if bound else inf
 
 
 def _crossing_in_piece(
@@ -101,7 +107,7 @@ def _crossing_in_piece(
     above: Callable[[int], bool],
 ) -> int | None:
     """The first integer in (low, high] on the other side, where no group enters or leaves its clamp in between."""
-    constant, terms = _exponential_sum(parts, low, high)
+    constant, terms = _exponential_sum(parts, low)
     end = _horizon(terms, constant - threshold) if high is None else float(high - low)
     turns = _turns([(constant - threshold, 0.0), *terms], end)
     # Floats only propose; integers around each proposal decide. A turning point may be a millisecond off, so both
@@ -118,26 +124,25 @@ def _crossing_in_piece(
     return None
 
 
-def _exponential_sum(parts: Sequence[tuple[Group, Decayed]], low: int, high: int | None) -> tuple[float, list[_Term]]:
+def _exponential_sum(parts: Sequence[tuple[Group, Decayed]], low: int) -> tuple[float, list[_Term]]:
     """`(K, terms)` of interest on the piece that begins at `low`, time counted from `low`."""
-    middle = low + 1 if high is None else (low + high) // 2
     constant = 0.0
     by_rate: dict[int, float] = {}
-    for group, (value, as_of) in parts:
-        now = value_at(value, as_of, middle, group.half_life_ms)
-        read = clamp(now, group.floor, group.cap)
-        if read != now:
-            constant += read
+    for group, decayed in parts:
+        value, as_of = decayed
+        start = value_at(value, as_of, low, group.half_life_ms)
+        if _unclamped_from(group, decayed) > low:
+            constant += clamp(start, group.floor, group.cap)
         else:
-            start = value_at(value, as_of, low, group.half_life_ms)
             by_rate[group.half_life_ms] = by_rate.get(group.half_life_ms, 0.0) + start
     return constant, [(amount, _LN2 / half_life) for half_life, amount in by_rate.items() if amount != 0.0]
 
 
 def _horizon(terms: Sequence[_Term], offset: float) -> float:
-    """A time after which the terms together are smaller than `offset`, so that the sign is settled."""
-    if offset == 0.0:
-        raise ValueError("a clamp holds interest exactly at the threshold for ever")
+    """A time after which the terms together are smaller than `offset`, so that the sign is settled.
+
+    `offset` is never 0: what is clamped for ever is clamped to 0, so it is the threshold, taken away.
+    """
     end = 1.0
     for amount, rate in terms:
         ratio = abs(amount) * len(terms) / abs(offset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import exp2, log2
+
 import pytest
 from handmade import DAY, HOUR, START
 from hypothesis import assume, example, given
@@ -38,6 +40,28 @@ def parts(draw: st.DrawFn) -> list[Part]:
 
 
 thresholds = st.one_of(st.sampled_from([0.5, 10.0, 20.0, 30.0, 60.0, 100.0]), st.floats(0.01, 300))
+
+
+#: How far beside a whole millisecond a group leaves its clamp, in ms.
+OFF = st.one_of(
+    st.integers(-2, 2).map(float),
+    st.sampled_from([0.5, -0.5, 1e-3, -1e-3, 1e-6, -1e-6]),
+    st.floats(-2, 2),
+)
+
+
+@st.composite
+def aimed_parts(draw: st.DrawFn) -> list[Part]:
+    """Groups that leave their clamps at, or hardly beside, a whole millisecond."""
+
+    def one() -> Part:
+        half_life_ms = draw(st.sampled_from([HOUR, DAY, 7 * DAY, 30 * DAY, 60 * DAY + 1]))
+        bound = draw(st.sampled_from([20.0, 40.0, 100.0, -20.0, -60.0]))
+        leaves_after = draw(st.integers(0, 3 * half_life_ms)) + draw(OFF)
+        value = bound * exp2(leaves_after / half_life_ms)
+        return part(value, half_life_ms, min(bound, 0.0), max(bound, 0.0))
+
+    return [one() for _ in range(draw(st.integers(1, 3)))]
 
 
 def instants() -> list[int]:
@@ -77,6 +101,36 @@ def test_the_crossing_is_the_first_millisecond_on_the_other_side(all_parts: list
     assert (interest_of(all_parts, crossing - 1) >= threshold) == side
     assert (interest_of(all_parts, crossing) >= threshold) != side
     assert seen is None or crossing <= seen
+
+
+@given(aimed_parts(), st.sampled_from([10.0, 20.0, 40.0, 60.0, 100.0]))
+def test_no_crossing_is_missed_where_clamps_end_at_whole_milliseconds(all_parts: list[Part], threshold: float) -> None:
+    crossing = next_crossing(all_parts, threshold, START)
+    side = interest_of(all_parts, START) >= threshold
+    leaving = [as_of + int(group.half_life_ms * log2(value / bound_of(group))) for group, (value, as_of) in all_parts]
+    looks = sorted({*LOOKS, *(at + near for at in leaving for near in range(-3, 4) if at + near > START)})
+    seen = next((at for at in looks if (interest_of(all_parts, at) >= threshold) != side), None)
+    if crossing is None:
+        assert seen is None
+        return
+    assert (interest_of(all_parts, crossing - 1) >= threshold) == side
+    assert (interest_of(all_parts, crossing) >= threshold) != side
+    assert seen is None or crossing <= seen
+
+
+def bound_of(group: Group) -> float:
+    return group.cap or group.floor or 1.0
+
+
+@pytest.mark.parametrize("half_life_ms", [HOUR, DAY, 30 * DAY, 60 * DAY + 1])
+@pytest.mark.parametrize("bound", [20.0, 40.0, 60.0])
+@pytest.mark.parametrize("off", [-1.5, -0.5, -1e-6, 0.0, 1e-6, 0.5, 0.999, 1.0, 1.001, 1.5])
+def test_a_capped_group_always_falls_below_what_its_cap_reaches(half_life_ms: int, bound: float, off: float) -> None:
+    capped = [part(bound * exp2((12_345_678 + off) / half_life_ms), half_life_ms, cap=bound)]
+    for threshold in (bound, bound / 2):
+        crossing = next_crossing(capped, threshold, START)
+        assert crossing is not None
+        assert interest_of(capped, crossing) < threshold <= interest_of(capped, crossing - 1)
 
 
 @given(parts(), thresholds)
