@@ -142,6 +142,8 @@ def _thresholds(lead: Lead, model: Model, fit: float) -> set[float]:
         found.add(matrix.hot)
     if lead.stage == MQL:
         found.add(model.mql.cools_below)
+    elif lead.stage in QUALIFIABLE and fit >= model.mql.fit:
+        found.add(model.mql.interest)
     if lead.stage in QUALIFIABLE:
         for path in model.sql_paths:
             if path.interest is not None and (path.fit is None or fit >= path.fit):

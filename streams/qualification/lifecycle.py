@@ -80,8 +80,14 @@ def path_holds(turn: Turn, path: SqlPath, at: int) -> bool:
 
 
 def may_be_mql(turn: Turn, at: int) -> bool:
-    """Whether the matrix puts the lead into nurture, its contact facts are known, and nothing blocks it."""
+    """Whether the matrix puts the lead into nurture, its contact facts are known, and nothing blocks it.
+
+    `check` refuses a model whose cells disagree with its thresholds. In one that is used nonetheless both must say so,
+    or an MQL would cool as soon as it is one.
+    """
     lead, mql = turn.lead, turn.model.mql
+    if turn.fit < mql.fit or turn.interest(at) < mql.interest:
+        return False
     if lead.resting or turn.model.matrix.cell(turn.fit, turn.interest(at)) not in ("NURTURE", "SALES"):
         return False
     if any(lead.profile.get(field) is None for field in mql.requires):

@@ -59,16 +59,16 @@ class _Region:
 def disagreements(model: Model) -> Iterator[str]:
     """Cells of the matrix that say something else than the `mql` and `sql` thresholds.
 
-    A NURTURE cell must lie within the MQL thresholds, and a SALES cell within a path that asks for nothing
-    but fit and interest. No other cell may hold what is an MQL by the thresholds, and none but SALES what
-    such a path takes.
+    A NURTURE cell must lie within the MQL thresholds, and so must a SALES cell: what is blocked there is an MQL.
+    A SALES cell must also lie within a path that asks for nothing but fit and interest. No other cell may hold
+    what is an MQL by the thresholds, and none but SALES what such a path takes.
     """
     mql = model.mql
     paths = [path for path in model.sql_paths if _plain(path)]
     for region in _regions(model):
-        if region.route == "NURTURE" and not region.within(mql.fit, mql.interest):
+        if region.route in ("NURTURE", "SALES") and not region.within(mql.fit, mql.interest):
             yield (
-                f"{region.name} is NURTURE, but some of its leads are below the mql thresholds "
+                f"{region.name} is {region.route}, but some of its leads are below the mql thresholds "
                 f"(interest {figure(mql.interest)}, fit {figure(mql.fit)}); change the cell or the thresholds"
             )
         if region.route == "SALES" and not any(region.within(*_corner(path)) for path in paths):

@@ -73,6 +73,8 @@ def test_a_model_whose_cells_agree_with_its_thresholds_works_without_warnings(te
         (("high: [NONE,", "high: [NURTURE,"), "matrix.cells.high[0] (cold) is NURTURE"),
         (("[{name: hot, interest: 60", "[{name: hot, interest: 61"), "high[2] (hot) is SALES, but no path"),
         (("interest: 60, fit: 40}]", "interest: 60, fit: 40, bant: 1}]"), "high[2] (hot) is SALES, but no"),
+        (("mql: {interest: 20", "mql: {interest: 70"), "high[2] (hot) is SALES, but some of its leads are below"),
+        (("mql: {interest: 20, fit: 40}", "mql: {interest: 20, fit: 41}"), "high[2] (hot) is SALES, but some"),
         (("NURTURE, SALES]", "NONE, SALES]"), "high[1] (warm) is NONE, but some of its leads reach the mql"),
         (("NURTURE, SALES]", "LOW_TOUCH, SALES]"), "high[1] (warm) is LOW_TOUCH, but some"),
         (("mql: {interest: 20", "mql: {interest: 15"), "high[0] (cold) is NONE, but some of its leads reach"),
