@@ -6,7 +6,7 @@ but `lacks`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,11 +35,15 @@ def dotted(path: Sequence[str | int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A compiled condition: `matches(fields)` tells whether it holds, `text` says it in words."""
+    """A compiled condition: `matches(fields)` tells whether it holds, `text` says it in words.
 
-    text: str
+    Two are equal when they ask the same, by `asks`: words leave out where one alternative ends and the next begins.
+    """
+
+    text: str = field(compare=False)
     fields: frozenset[str]
     matches: Predicate = field(compare=False, repr=False)
+    asks: Hashable = field(repr=False)
 
     @property
     def always(self) -> bool:
@@ -67,7 +71,18 @@ def compile_condition(
         predicates.append(predicate)
         words.append(text)
     joined = (" or " if any_of else " and ").join(words) or "always"
-    return Condition(joined, frozenset(spec), (_any if any_of else _all)(predicates))
+    asks = any_of and len(spec) > 1, _hashable(spec)
+    return Condition(joined, frozenset(spec), (_any if any_of else _all)(predicates), asks)
+
+
+def _hashable(spec: object) -> Hashable:
+    """`spec` as a value to compare. The order of a mapping says nothing, and a list of one is that one."""
+    if isinstance(spec, Mapping):
+        return frozenset((name, _hashable(test)) for name, test in spec.items())
+    if isinstance(spec, Sequence) and not isinstance(spec, str):
+        return _hashable(spec[0]) if len(spec) == 1 else tuple(_hashable(one) for one in spec)
+    assert isinstance(spec, Hashable)
+    return spec
 
 
 def _compile_field(name: object, spec: object, allowed: Mapping[str, Field]) -> tuple[Predicate, str]:

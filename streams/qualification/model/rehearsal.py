@@ -84,7 +84,7 @@ class Stage:
             rules={kind: tuple(_by_mark(rule) for rule in rules) for kind, rules in model.rules.items()},
             facts={name: _fact_by_mark(fact) for name, fact in model.facts.items()},
             facts_on={kind: tuple(map(_fact_by_mark, facts)) for kind, facts in model.facts_on.items()},
-            fit=(FitRule("rehearsed", Condition("always", frozenset(), lambda fields: True), fit),),
+            fit=(FitRule("rehearsed", Condition("always", frozenset(), lambda fields: True, None), fit),),
             negative_personas=(),
             mql=replace(model.mql, requires=(), blocked_by=None),
             sql_paths=tuple(paths),
@@ -131,7 +131,7 @@ def _mark(one: Rule | Fact) -> str:
 
 
 def _marked(mark: str) -> Condition:
-    return Condition(mark, frozenset((_MARKS,)), lambda fields: mark in fields.get(_MARKS, ()))
+    return Condition(mark, frozenset((_MARKS,)), lambda fields: mark in fields.get(_MARKS, ()), mark)
 
 
 def _by_mark(rule: Rule) -> Rule:

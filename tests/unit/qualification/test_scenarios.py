@@ -319,3 +319,16 @@ def test_a_low_touch_lead_that_is_merely_warm_is_not_told_of_with_every_event() 
     pages = [page_view(days(2) + hour * HOUR) for hour in range(4)]
     story = Story(*events, *pages, model=replace(DEFAULT, matrix=warm))
     assert story.causes == ["IDENTIFIED", "LOW_TOUCH"]
+
+
+def test_an_mql_is_never_made_only_to_cool_at_once() -> None:
+    """Cells that disagree with the thresholds: `model check` refuses them, and the core says nothing untrue."""
+    matrix = replace(DEFAULT.matrix, high=("NONE", "NONE", "SALES"))
+    odd = replace(DEFAULT, matrix=matrix, mql=replace(DEFAULT.mql, interest=100.0))
+    story = Story(buyer(days(0), budget="ABSENT"), booking(days(0)), model=odd)
+    story.tell(*interested(days(0)))
+    assert (story.stage, story.qualifications, story.lead and story.lead.episode) == ("lead", [], None)
+    story.tell(download(days(0), "BOTTOM"), booking(days(0), booking_id="demo-2"))
+    assert [one["stage"] for one in story.qualifications] == ["MQL"]
+    story.tell(page_view(days(0)))
+    assert story.causes == ["IDENTIFIED", "QUALIFIED"]

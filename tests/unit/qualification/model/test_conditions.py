@@ -299,3 +299,13 @@ def test_the_fields_are_those_of_the_schema(kind: str) -> None:
         if field["name"] not in ("event_id", "lead_id") and described(field["type"]) is not None
     }
     assert {name: (field.type, frozenset(field.symbols)) for name, field in FIELDS[kind].items()} == wanted
+
+
+def test_conditions_are_equal_when_they_ask_the_same_whatever_the_words() -> None:
+    def asked(**spec: object) -> Condition:
+        return compile_condition(spec, FIELDS["download"])
+
+    assert asked(title="trial|demo").text == asked(title="trial or demo").text
+    assert asked(title="trial|demo") != asked(title="trial or demo")
+    assert asked(title="a", funnel_stage="TOP") == asked(funnel_stage="TOP", title=["a"])
+    assert len({asked(title="a"), asked(title="a"), asked(title="b")}) == 2
