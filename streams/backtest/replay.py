@@ -1,7 +1,9 @@
 """Replay events in memory, in time order, through the core: what the worker would have said of them.
 
-The input counts as one import: all of it arrives when the last of it happened, so no SLA runs out within it. That, and
-the order, are the same as when the file is published to a fresh broker and a worker merges its topics by time.
+The input counts as one import: all of it arrives when the last of it happened, so no SLA of what an event brings about
+runs out within it; one of what time alone brings about (the end of a rest, a rise of interest) begins at its own time,
+and may. That, and the order, are the same as when the file is published to a fresh broker and a worker merges its
+topics by time.
 """
 
 from __future__ import annotations
