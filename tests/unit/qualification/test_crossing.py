@@ -118,6 +118,18 @@ def test_no_crossing_is_missed_where_clamps_end_at_whole_milliseconds(all_parts:
     assert seen is None or crossing <= seen
 
 
+@pytest.mark.parametrize(
+    ("half_life_ms", "bound", "value"),
+    [(300 * DAY, 20.0, "0x1.93319aaf048edp+6"), (300 * DAY, 60.0, "0x1.165a80c8fcb6fp+6")],
+)
+def test_a_clamp_that_rounding_prolongs_by_a_millisecond_hides_no_crossing(
+    half_life_ms: int, bound: float, value: str
+) -> None:
+    capped = [part(float.fromhex(value), half_life_ms, cap=bound)]
+    for threshold in (bound, bound / 2):
+        assert next_crossing(capped, threshold, START) is not None
+
+
 def bound_of(group: Group) -> float:
     return group.cap or group.floor or 1.0
 
