@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 DEFAULT_APP = "leadstream"
 _ADMIN_SECONDS = 15.0
+#: A name or an address; what it may not hold is what makes an URL or a slip of the keyboard.
+_HOST = re.compile(r"[\w.-]{1,253}|\[?[0-9A-Fa-f:.]+(%\w+)?\]?")
 #: A busy single machine takes this long to open the logs of a few hundred new partitions.
 _SERVED_SECONDS = 60.0
 
@@ -128,7 +131,7 @@ def _addresses(bootstrap: str) -> list[tuple[str, int]]:
     addresses = []
     for address in bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        if not _HOST.fullmatch(host) or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
             raise BadBootstrap(
                 f"--bootstrap: {address.strip()!r} is not HOST:PORT. "
                 "Give one address, or several with commas, such as 127.0.0.1:9092."
@@ -146,6 +149,8 @@ def _why_not(addresses: list[tuple[str, int]]) -> str | None:
                 return None
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
+        except UnicodeError:
+            reason = "no such host name"
     return reason
 
 

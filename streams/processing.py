@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from streams.engine.seam import Batch, Output, Record, Unavailable
+from streams.partitioning import partition_of
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition, event_of
 from streams.qualification.lead import Lead, pack, unpack
 from streams.qualification.model.values import Model
@@ -57,6 +58,9 @@ class Counter(Protocol):
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
 
+    def strayed(self, topic: str) -> None:
+        """The first record of a lead came on a partition that its key does not belong to."""
+
 
 class LeadLogic:
     """The application on the engine: every record of the input topics through the pure core."""
@@ -65,10 +69,12 @@ class LeadLogic:
         self,
         codec: Codec,
         model: Model,
+        partitions: int,
         now: Callable[[], int],
         counter: Counter,
     ) -> None:
         """`now` is the wall clock in ms, used for a dead letter's `seen_at` alone."""
+        self._partitions = partitions
         self._codec = codec
         self._model = model
         self._now = now
@@ -106,6 +112,8 @@ class LeadLogic:
             return
         assert record.key is not None, "an empty key is a dead letter"
         lead = batch.get(record.key)
+        if lead is None and partition_of(record.key, self._partitions) != record.partition:
+            self._counter.strayed(record.topic)
         at = judged_at(lead, event, batch.stream_time or 0, self._model)
         after = step_owned(lead, event, at, self._model, batch.due(record.key))
         self._settle(record.key, lead is not None, after, batch)

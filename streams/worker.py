@@ -50,7 +50,7 @@ def run_worker(
         metrics.serve(metrics_port)
     codec = Codec(schema_registry)
     _register_outputs(codec)
-    logic = LeadLogic(codec, model, lambda: time.time_ns() // 1_000_000, metrics)
+    logic = LeadLogic(codec, model, report.partitions, lambda: time.time_ns() // 1_000_000, metrics)
     config = EngineConfig(
         app_id=app_id,
         bootstrap=bootstrap,

@@ -47,12 +47,12 @@ def records_of(bootstrap: str, topic: str, lead_id: str | None = None) -> list[d
     return [record for record in records if lead_id is None or record["lead_id"] == lead_id]
 
 
-def produce_raw(bootstrap: str, topic: str, key: bytes | None, value: bytes | None) -> None:
+def produce_raw(bootstrap: str, topic: str, key: bytes | None, value: bytes | None, partition: int = -1) -> None:
     """Write one record as it is, and wait until the broker has it."""
     producer = Producer({**producer_config(bootstrap), "message.max.bytes": 20_000_000})
     failures: list[KafkaError] = []
     producer.produce(
-        topic, value, key, on_delivery=lambda error, _: failures.append(error) if error is not None else None
+        topic, value, key, partition, on_delivery=lambda error, _: failures.append(error) if error is not None else None
     )
     assert producer.flush(30) == 0
     assert not failures, failures

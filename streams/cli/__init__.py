@@ -72,3 +72,9 @@ def main() -> None:
     except LeadstreamError as error:
         print(f"leadstream: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        raise  # the reader of our output has gone; typer knows how to end then
+    except OSError as error:
+        # A full disk, a folder that can't be written: the surroundings, not a defect.
+        print(f"leadstream: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

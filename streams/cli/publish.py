@@ -61,6 +61,8 @@ def publish(
     from streams.topics import INPUT_TOPICS
     from streams.wire.codec import Codec
 
+    if file == "-" and sys.stdin is None:
+        raise UsageError("standard input is closed: name a file, or pipe events in.")
     opened = nullcontext(sys.stdin.buffer) if file == "-" else _open(file)
     with opened as raw:
         require_topics(bootstrap, [topic.name for topic in INPUT_TOPICS])

@@ -19,6 +19,7 @@ def topics(
         int | None,
         typer.Option(
             min=1,
+            max=10_000,
             help="Partitions of every topic. Default: as many as the existing topics have, or 12.",
             show_default=False,
         ),

@@ -6,6 +6,7 @@ effects, not from its records, so what is counted while records are handled is c
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from streams.engine.seam import Observer
 from streams.errors import LeadstreamError
 from streams.qualification.events import Changed, Ignored, Qualified, Transition
 from streams.wire.bad import BadRecord
+
+log = logging.getLogger(__name__)
 
 #: First touch's medium, as analytics programs write it, to the channels that a report names.
 _CHANNELS = {
@@ -56,6 +59,12 @@ class WorkerMetrics(Observer):
             ["topic", "reason"],
             registry=registry,
         )
+        self._strays = Counter(
+            "leads_strays_total",
+            "Leads first seen on a partition that their key does not belong to.",
+            ["topic"],
+            registry=registry,
+        )
         self._commits = Counter("leads_commits_total", "Transactions.", ["outcome"], registry=registry)
         self._commit_seconds = Histogram("leads_commit_seconds", "Time a transaction took.", registry=registry)
         self._batch_records = Histogram(
@@ -80,6 +89,7 @@ class WorkerMetrics(Observer):
         info = Gauge("leads_build_info", "What is running.", ["version"], registry=registry)
         info.labels(__version__).set(1)
         self._restoring: dict[int, int] = {}
+        self._warned_of_strays = False
 
     def serve(self, port: int) -> None:
         """Serve `/metrics` on the loopback interface. LeadstreamError when the port is taken."""
@@ -107,6 +117,16 @@ class WorkerMetrics(Observer):
     def refused(self, topic: str, bad: BadRecord) -> None:
         """A record became a dead letter."""
         self._dead_letters.labels(topic, bad.error).inc()
+
+    def strayed(self, topic: str) -> None:
+        if not self._warned_of_strays:
+            self._warned_of_strays = True
+            log.warning(
+                "a lead on %s came on a partition that its key does not belong to: its producer must use murmur2 "
+                "(librdkafka: partitioner=murmur2_random), or the lead's events part",
+                topic,
+            )
+        self._strays.labels(topic).inc()
 
     def rebalanced(self, partitions: Sequence[int]) -> None:
         self._rebalances.inc()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from streams.local.broker import EmbeddedBroker
+from streams.partitioning import partition_of
 from streams.qualification.receipt import verify_receipt
 from streams.wire.codec import Codec
 from streams.wire.jsonlines import Line, parse_line
@@ -309,3 +310,14 @@ def test_a_taken_metrics_port_is_named(address: str) -> None:
     assert done.returncode == 1
     assert port in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_lead_on_a_partition_that_is_not_its_own_is_warned_of(tmp_path: Path) -> None:
+    with EmbeddedBroker(data_dir=tmp_path / "kafka") as broker:
+        address = broker.bootstrap
+        assert leadstream("topics", "--bootstrap", address).returncode == 0
+        elsewhere = (partition_of(b"astray", 12) + 1) % 12
+        produce_raw(address, "page-views", b"astray", page_view(lead_id="astray"), elsewhere)
+        log = tmp_path / "log"
+        with running_worker(address, log):
+            eventually(lambda: "murmur2" in log.read_text(), "no warning of a stray lead")

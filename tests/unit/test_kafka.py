@@ -8,7 +8,10 @@ import pytest
 from streams.kafka import BadBootstrap, BrokerUnreachable, require_broker
 
 
-@pytest.mark.parametrize("address", ["kafka", "kafka:", ":9092", "kafka:port", "kafka:0", "kafka:65536", "a:1,b", ""])
+@pytest.mark.parametrize(
+    "address",
+    ["kafka", "kafka:", ":9092", "kafka:port", "kafka:0", "kafka:65536", "a:1,b", "", "http://x:9092", "a b:9092"],
+)
 def test_an_address_that_is_no_host_and_port_is_refused_at_once(address: str) -> None:
     with pytest.raises(BadBootstrap, match="is not HOST:PORT") as caught:
         require_broker(address)

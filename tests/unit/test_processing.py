@@ -25,6 +25,8 @@ class Uncounted:
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
 
+    def strayed(self, topic: str) -> None: ...
+
 
 class Emitted:
     """A batch that a bad record may only write to."""
@@ -38,7 +40,7 @@ class Emitted:
 
 def letter_of(key: bytes | None, value: bytes | None, topic: str = "erasures") -> tuple[Output, dict[str, Any]]:
     """The one thing that is written for a bad record, and the letter in it."""
-    logic = LeadLogic(CODEC, read_model(None), lambda: NOW, Uncounted())
+    logic = LeadLogic(CODEC, read_model(None), 12, lambda: NOW, Uncounted())
     record = PlainRecord(topic, 0, 0, NOW, key, value)
     batch: Any = Emitted()
     logic.handle(record, logic.decode(record), batch)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
+import sys
 import time
 
 from streams.local.demo.board import Board
@@ -22,13 +25,14 @@ def summary(board: Board, seconds: float) -> str:
 def next_time(bootstrap: str | None, now: int) -> str:
     """Commands to copy. `bootstrap` is the cluster that was used, None for the embedded one; `now` in ms."""
     where = f" --bootstrap {shlex.quote(bootstrap)}" if bootstrap else ""
+    command = "leadstream" if shutil.which("leadstream") else shlex.quote(os.path.abspath(sys.argv[0]))
     lines = ["Next time with your own events, each command in a terminal of its own:", ""]
     if bootstrap is None:
-        lines.append("    leadstream broker --data ./leadstream-data")
+        lines.append(f"    {command} broker --data ./leadstream-data")
     lines += [
-        f"    leadstream worker{where}",
-        f"    leadstream tail mql-events sql-events --from-beginning{where}",
-        f"    echo {shlex.quote(json.dumps(_example(now)))} | leadstream publish -{where}",
+        f"    {command} worker{where}",
+        f"    {command} tail mql-events sql-events --from-beginning{where}",
+        f"    echo {shlex.quote(json.dumps(_example(now)))} | {command} publish -{where}",
     ]
     return "\n".join(lines)
 
