@@ -25,7 +25,7 @@ def run(inputs: Sequence[Path], model: Path | None, *, as_json: bool, scores: Pa
     """Replay and report; returns the exit code, 1 when lines were rejected. UsageError for unreadable files."""
     began = time.monotonic()
     rejected: list[Rejected] = []
-    result = replay(read_events(inputs, rejected), read_model(model))
+    result = replay(read_events(inputs, rejected), read_model(model), time.time_ns() // 1_000_000)
     result.rejected = rejected
     seconds = time.monotonic() - began
     for one in rejected[:_REJECTED_SHOWN]:

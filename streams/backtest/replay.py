@@ -51,13 +51,16 @@ class Replay:
     rejected: list[Rejected] = field(default_factory=list)
 
 
-def replay(events: Iterable[tuple[str, dict[str, Any]]], model: Model) -> Replay:
-    """Run `(topic, event)` pairs, in any order, through the core in time order."""
+def replay(events: Iterable[tuple[str, dict[str, Any]]], model: Model, now: int) -> Replay:
+    """Run `(topic, event)` pairs, in any order, through the core in time order.
+
+    `now` (ms) is when they are imported: what claims to be later than that happened now, as for a worker.
+    """
     ordered = sorted(events, key=lambda pair: (pair[1]["occurred_at"], _ORDER[pair[0]]))
     result = Replay(model, events=len(ordered))
     if not ordered:
         return result
-    result.until = ordered[-1][1]["occurred_at"]
+    result.until = min(ordered[-1][1]["occurred_at"], now)
     leads = result.leads
     due: dict[str, int | None] = {}
     for topic, fields in ordered:

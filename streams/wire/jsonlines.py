@@ -48,8 +48,12 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
 def parse_line(line: bytes) -> Line | BadLine:
     """The event in one line, or what is wrong with it, naming the field."""
+    line = line.removeprefix(_BYTE_ORDER_MARK)  # as editors on Windows put before the first line
     try:
         envelope = _ENVELOPE.decode(line)
     except msgspec.ValidationError as error:

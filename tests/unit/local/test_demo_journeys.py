@@ -56,7 +56,7 @@ def played(happenings: list[tuple[str, dict[str, Any]]], end: int) -> Replay:
         event = codec.decode(topic, codec.encode(topic, fields))
         assert isinstance(event, dict)
         events.append((topic, event))
-    return replay(events, default_model())
+    return replay(events, default_model(), end)
 
 
 def stories_until(end: int) -> Replay:

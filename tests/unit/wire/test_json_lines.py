@@ -233,3 +233,10 @@ def test_a_file_is_read_line_by_line_gzipped_or_not(tmp_path: Path, pack: Any) -
     first, second, third = read_lines(file)
     assert first == third == Line("page-views", page_view(**VIEW))
     assert isinstance(second, BadLine)
+
+
+def test_a_byte_order_mark_before_the_first_line_is_no_fault_of_the_line() -> None:
+    line = b'{"topic": "erasures", "event": {"lead_id": "a", "occurred_at": 0}}'
+    marked = parse_line(b"\xef\xbb\xbf" + line)
+    assert isinstance(marked, Line)
+    assert marked == parse_line(line)
