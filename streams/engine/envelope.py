@@ -60,4 +60,4 @@ def _what_is_wrong(value: bytes) -> str:
         return "it is empty"
     if value[0] != VERSION:
         return f"its format version is {value[0]}, known here is {VERSION}"
-    return f"it has {len(value)} bytes, an envelope has {PAYLOAD} or more"
+    return f"it is only {len(value)} bytes long, an envelope has {PAYLOAD} or more"

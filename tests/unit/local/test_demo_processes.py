@@ -123,7 +123,16 @@ def test_nothing_is_published_before_it_has_happened() -> None:
         assert wall_clock_of(NOON - before, NOON, 10) * 1000 >= NOON - before
 
 
-def test_the_command_to_copy_publishes_a_proper_event() -> None:
+def test_the_commands_to_copy_name_the_program_by_its_path_where_the_shell_would_not_find_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["/opt/my programs/bin/leadstream", "demo"])
+    assert "'/opt/my programs/bin/leadstream' worker" in next_time(None, NOON)
+
+
+def test_the_command_to_copy_publishes_a_proper_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     commands = [line.strip() for line in next_time(None, NOON).splitlines() if line.startswith("    ")]
     assert [shlex.split(command)[:2] for command in commands[:3]] == [
         ["leadstream", "broker"],
