@@ -9,6 +9,7 @@ from pathlib import Path
 from streams.errors import UsageError
 from streams.qualification.model.check import disagreements
 from streams.qualification.model.loading import load_model
+from streams.qualification.model.nodes import ModelError, Problems, parse
 from streams.qualification.model.values import Model
 
 ENVIRONMENT = "LEADSTREAM_MODEL"
@@ -17,15 +18,21 @@ ENVIRONMENT = "LEADSTREAM_MODEL"
 def read_model(path: str | Path | None = None) -> Model:
     """The model in the file at `path`, else in the one `LEADSTREAM_MODEL` names, else the default.
 
-    Raises UsageError for a file that can't be read, or whose matrix contradicts its thresholds, and ModelError
-    for one that is wrong in itself.
+    Raises UsageError for a file that can't be read, ModelError for one that is wrong, or whose matrix contradicts its
+    thresholds.
     """
     text, source = read_text(path)
     model = load_model(text, source)
     problems = list(disagreements(model))
     if problems:
-        raise UsageError(f"{source}: " + "; ".join(problems))
+        line = cells_line(text, source)
+        raise ModelError([f"{source}:{line}: {problem}" for problem in problems])
     return model
+
+
+def cells_line(text: str, source: str) -> int:
+    """Where in a model file that loads the cells of the matrix stand."""
+    return parse(text, Problems(source)).deepest(("matrix", "cells")).line
 
 
 def read_text(path: str | Path | None = None) -> tuple[str, str]:

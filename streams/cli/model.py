@@ -42,7 +42,7 @@ def check(
 
         leadstream model check my-model.yaml --json
     """
-    from streams.modelfile import read_text
+    from streams.modelfile import cells_line, read_text
     from streams.qualification.model.check import check_model
     from streams.qualification.model.loading import ModelError, load_model
 
@@ -60,7 +60,7 @@ def check(
         parts = {"problems": report.problems, "warnings": report.warnings, "ways": ways}
         _print_json({"file": source, "model": model.version, "ok": report.ok, **parts})
     else:
-        _print_text(source, model.version, report)
+        _print_text(source, model.version, report, cells_line(text, source))
     if not report.ok:
         raise typer.Exit(2)
 
@@ -69,9 +69,10 @@ def _print_json(result: dict[str, object]) -> None:
     print(json.dumps(result, ensure_ascii=False, indent=2))
 
 
-def _print_text(source: str, version: str, report: Report) -> None:
+def _print_text(source: str, version: str, report: Report, cells: int) -> None:
+    """`cells` is the line of the matrix's cells, which all problems are about."""
     for problem in report.problems:
-        print(f"{source}: {problem}", file=sys.stderr)
+        print(f"{source}:{cells}: {problem}", file=sys.stderr)
     for warning in report.warnings:
         print(f"{source}: warning: {warning}", file=sys.stderr)
     if not report.ok:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import UsageError
-from streams.modelfile import read_model
+from streams.modelfile import read_model, read_text
 from streams.qualification.model.loading import ModelError
 
 SCHOOL = Path(__file__).parents[2] / "deploy" / "models" / "x-education.yaml"
@@ -49,3 +49,11 @@ def test_problems_begin_with_the_name_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as refused:
         read_model(file)
     assert all(problem.startswith(f"{file}:1: ") for problem in refused.value.problems)
+
+
+def test_a_model_whose_cells_contradict_its_thresholds_is_refused_with_their_line(tmp_path: Path) -> None:
+    text, _ = read_text(None)
+    path = tmp_path / "cells.yaml"
+    path.write_text(text.replace("high: [NONE, NURTURE, SALES]", "high: [NONE, NONE, SALES]"))
+    with pytest.raises(UsageError, match=r"cells\.yaml:34: matrix\.cells\.high\[1\]"):
+        read_model(path)

@@ -57,7 +57,10 @@ def test_a_contradictory_model_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], contradiction: Path
 ) -> None:
     assert leadstream(monkeypatch, "model", "check", str(contradiction)) == 2
-    assert "matrix.cells.high[1] (warm) is NONE, but some of its leads reach" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    lines = contradiction.read_text().splitlines()
+    number = 1 + next(index for index, line in enumerate(lines) if line.strip().startswith("cells:"))
+    assert f"contradiction.yaml:{number}: matrix.cells.high[1] (warm) is NONE, but some of its leads reach" in shown
 
 
 def test_a_missing_file_is_wrong_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
