@@ -58,6 +58,7 @@ def run_worker(
         changelog_topic=changelog_topic(app_id).name,
         partitions=report.partitions,
         grace_ms=model.grace_ms,
+        agent="qualify",
         clock=clock,
         instance_id=instance_id,
     )

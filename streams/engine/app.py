@@ -84,7 +84,7 @@ def create_app(
     app.config = config
     topic = app.topic(*config.topics, schema=ChunkSchema(), partitions=config.partitions)
 
-    @app.agent(topic, name="chunks")
+    @app.agent(topic, name=config.agent)
     async def handle(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message

@@ -16,7 +16,7 @@ CLIENT_LOG = logging.getLogger("streams.engine.librdkafka")
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """`topics`: source topics, in the order that breaks ties of event time. All of them and the changelog
-    have `partitions` partitions. `grace_ms`: see `streams.engine.clock`. `instance_id`: static group
+    have `partitions` partitions. `grace_ms`: see `streams.engine.clock`. `agent`: what Faust calls the agent. `instance_id`: static group
     membership, unique per process; a restart within `session_timeout_s` then passes without a rebalance.
     `security`: librdkafka's names for encryption and login, used for every client.
     """
@@ -27,6 +27,7 @@ class EngineConfig:
     changelog_topic: str
     partitions: int
     grace_ms: int
+    agent: str = "chunks"
     clock: ClockKind = "wall"
     instance_id: str | None = None
     session_timeout_s: float = 10.0
