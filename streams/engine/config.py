@@ -17,7 +17,8 @@ CLIENT_LOG = logging.getLogger("streams.engine.librdkafka")
 class EngineConfig:
     """`topics`: source topics, in the order that breaks ties of event time. All of them and the changelog
     have `partitions` partitions. `grace_ms`: see `streams.engine.clock`. `agent`: what Faust calls the agent.
-    `instance_id`: static group membership, unique per process; a restart within `session_timeout_s` then passes without a rebalance.
+    `instance_id`: static group membership, unique per process; a restart within `session_timeout_s` then passes
+    without a rebalance.
     `security`: librdkafka's names for encryption and login, used for every client.
     """
 
