@@ -117,6 +117,8 @@ class Lead(msgspec.Struct, array_like=True):
     resting_until: int = 0
     low_touch: bool = False
     written: Written | None = None
+    #: version of the model that judged last: another one may find things due at other times
+    judged_by: str = ""
 
     def copy(self) -> Lead:
         """A copy that can be changed without touching this one."""

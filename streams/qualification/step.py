@@ -62,8 +62,13 @@ UNKNOWN_DUE = 0
 
 
 def step_owned(lead: Lead | None, event: Event, at: int, model: Model, due: int | None = UNKNOWN_DUE) -> After:
-    """:func:`step` for a caller that lets `lead` be changed in place, and knows when something will be `due` for it."""
+    """:func:`step` for a caller that lets `lead` be changed in place, and knows when something will be `due` for it.
+
+    What was due under another version of the model is not trusted.
+    """
     turn = Turn(lead if lead is not None else _unknown(event, at), model)
+    if lead is not None and lead.judged_by != model.version:
+        due = UNKNOWN_DUE
     if lead is not None and due is not None and due <= at:
         pass_time(turn, at)
         if turn.gone:
@@ -88,6 +93,7 @@ def _unknown(event: Event, at: int) -> Lead:
 
 
 def _after(turn: Turn, at: int) -> After:
+    turn.lead.judged_by = turn.model.version
     return After(turn.lead, turn.out, look_again_at(turn.lead, turn.model, turn.fit, at))
 
 
