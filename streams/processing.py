@@ -7,8 +7,9 @@ to it, and everything that leaves is emitted to the batch, which is written whol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from streams.engine.seam import Batch, Output, Record, Unavailable
 from streams.partitioning import partition_of
@@ -37,8 +38,7 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """A record as an event, or why it is none. `time` is the event's, None for a bad record; `lead_id` is whose a bad
     record is, where that could be told.
     """

@@ -8,6 +8,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+import msgspec
 from handmade import (
     BUYER,
     DAY,
@@ -354,7 +355,7 @@ def tell(history: Sequence[Happening], done: Walk) -> Iterator[Event]:
     for number, (happening, occurred_at, arrival) in enumerate(timed(history)):
         if happening.make is not None:
             made = happening.make(occurred_at, [one["event_id"] for one in done.qualifications])
-            told = replace(made, arrival=arrival, event_id=f"event-{number}")
+            told = msgspec.structs.replace(made, arrival=arrival, event_id=f"event-{number}")
         if told is not None:
             yield told
 

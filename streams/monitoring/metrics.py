@@ -88,6 +88,7 @@ class WorkerMetrics(Observer):
         )
         info = Gauge("leads_build_info", "What is running.", ["version"], registry=registry)
         info.labels(__version__).set(1)
+        self._consumed_of: dict[str, Counter] = {}
         self._restoring: dict[int, int] = {}
         self._warned_of_strays = False
 
@@ -101,7 +102,10 @@ class WorkerMetrics(Observer):
             ) from error
 
     def consumed(self, topic: str) -> None:
-        self._consumed.labels(topic).inc()
+        counter = self._consumed_of.get(topic)
+        if counter is None:  # looking up a label costs more than counting, and this is once a record
+            counter = self._consumed_of[topic] = self._consumed.labels(topic)
+        counter.inc()
 
     def happened(self, one: Transition) -> None:
         """A transition of a lead."""

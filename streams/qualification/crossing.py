@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import ceil, exp, inf, log, log2
+from typing import NamedTuple
 
 from streams.qualification.decay import Decayed, clamp, value_at
 from streams.qualification.model.values import Group
@@ -55,16 +56,22 @@ def next_crossing(parts: Sequence[tuple[Group, Decayed]], threshold: float, afte
     return None
 
 
-def quiet_until(parts: Iterable[tuple[Group, Decayed]], threshold: float, after: int) -> int | None:
-    """An instant (ms) up to which interest surely does not cross `threshold`; None when it never will.
+class Pulls(NamedTuple):
+    """What pulls interest up and down at an instant (points, both positive), and the shortest half-life of each (ms)."""
 
-    A bound in one pass, so that most leads never need the exact search: what pulls interest away from its side fades no
-    faster than the shortest half-life among it allows, and what pushes the other way is taken to last.
-    """
+    at: int
+    up: float
+    up_half_life: int
+    down: float
+    down_half_life: int
+
+
+def pulls_at(parts: Iterable[tuple[Group, Decayed]], at: int) -> Pulls:
+    """The pulls of a lead's groups at `at`."""
     up = down = 0.0
     up_half_life = down_half_life = 0
     for group, (value, as_of) in parts:
-        read = clamp(value_at(value, as_of, after, group.half_life_ms), group.floor, group.cap)
+        read = clamp(value_at(value, as_of, at, group.half_life_ms), group.floor, group.cap)
         if read > 0:
             up += read
             if not up_half_life or group.half_life_ms < up_half_life:
@@ -73,11 +80,21 @@ def quiet_until(parts: Iterable[tuple[Group, Decayed]], threshold: float, after:
             down -= read
             if not down_half_life or group.half_life_ms < down_half_life:
                 down_half_life = group.half_life_ms
+    return Pulls(at, up, up_half_life, down, down_half_life)
+
+
+def quiet_until(pulls: Pulls, threshold: float) -> int | None:
+    """An instant (ms) up to which interest surely does not cross `threshold`; None when it never will.
+
+    A cheap bound, so that most leads never need the exact search: what pulls interest away from its side fades no
+    faster than the shortest half-life among it allows, and what pushes the other way is taken to last.
+    """
+    at, up, up_half_life, down, down_half_life = pulls
     if up - down >= threshold:
-        return after + int(up_half_life * log2(up / (threshold + down))) - 1
+        return at + int(up_half_life * log2(up / (threshold + down))) - 1
     if up <= threshold or not down:
         return None
-    return after + int(down_half_life * log2(down / (up - threshold))) - 1
+    return at + int(down_half_life * log2(down / (up - threshold))) - 1
 
 
 def _unclamping_times(parts: Sequence[tuple[Group, Decayed]], after: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.qualification.crossing import next_crossing, quiet_until
+from streams.qualification.crossing import next_crossing, pulls_at, quiet_until
 from streams.qualification.events import Event
 from streams.qualification.interest import contribute, parts_of
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, VISITOR, Episode, Lead
@@ -15,15 +15,16 @@ REST_ENDS, SLA_BREACH, GIVE_UP, INACTIVITY, CROSSING, FORGET = range(6)
 Due = tuple[int, int]
 
 
-def next_due(lead: Lead, model: Model, fit: float, until: int) -> Due | None:
+def next_due(lead: Lead, model: Model, until: int) -> Due | None:
     """The next thing that time brings about up to and including `until`: (instant in ms, kind), or None.
 
     A crossing that turns out to change nothing is also a due thing; it costs a look.
     """
     due = [one for one in _dated(lead, model) if one[0] <= until]
     parts = parts_of(lead, model)
-    for threshold in _thresholds(lead, model, fit) if parts else ():
-        quiet = quiet_until(parts, threshold, lead.as_of)
+    pulls = pulls_at(parts, lead.as_of)
+    for threshold in watched(lead, model) if parts else ():
+        quiet = quiet_until(pulls, threshold)
         if quiet is not None and quiet < until:
             crossing = next_crossing(parts, threshold, lead.as_of)
             if crossing is not None and crossing <= until:
@@ -31,15 +32,16 @@ def next_due(lead: Lead, model: Model, fit: float, until: int) -> Due | None:
     return min(due, default=None)
 
 
-def look_again_at(lead: Lead, model: Model, fit: float, after: int) -> int | None:
+def look_again_at(lead: Lead, model: Model, after: int) -> int | None:
     """An instant (ms) later than `after` before which nothing is due, given that nothing is up to `after`.
 
     It is when something is due, or the cheap bound of a crossing; a look at that time then finds the exact one.
     """
     times = [at for at, _ in _dated(lead, model)]
     parts = parts_of(lead, model)
-    for threshold in _thresholds(lead, model, fit) if parts else ():
-        quiet = quiet_until(parts, threshold, lead.as_of)
+    pulls = pulls_at(parts, lead.as_of)
+    for threshold in watched(lead, model) if parts else ():
+        quiet = quiet_until(pulls, threshold)
         if quiet is not None and quiet <= after:
             quiet = next_crossing(parts, threshold, lead.as_of)
         if quiet is not None:
@@ -69,7 +71,7 @@ def _dated(lead: Lead, model: Model) -> list[Due]:
 def pass_time(turn: Turn, at: int) -> None:
     """Do everything that is due up to and including `at`, each at its own time."""
     while not turn.gone:
-        due = next_due(turn.lead, turn.model, turn.fit, at)
+        due = next_due(turn.lead, turn.model, at)
         if due is None:
             return
         turn.lead.as_of = due[0]
@@ -127,24 +129,32 @@ def _inactivity(turn: Turn, at: int) -> None:
     judge(turn, at, "INACTIVE")
 
 
-def _thresholds(lead: Lead, model: Model, fit: float) -> set[float]:
-    """The thresholds at which the lead's route, stage or paths may change."""
+def watched(lead: Lead, model: Model) -> tuple[float, ...]:
+    """The thresholds at which the lead's route, stage or paths may change: the same for all leads of a kind."""
+    kind = (lead.stage, lead.low_touch, lead.fit)
+    thresholds = model.watched.get(kind)
+    if thresholds is None:
+        thresholds = model.watched[kind] = tuple(sorted(_thresholds(model, *kind)))
+    return thresholds
+
+
+def _thresholds(model: Model, stage: str, low_touch: bool, fit: float) -> set[float]:
     matrix = model.matrix
     found = set()
-    if lead.low_touch:
+    if low_touch:
         found.add(model.low_touch_ends_below)
-    if lead.stage in (DISQUALIFIED, SQL):
+    if stage in (DISQUALIFIED, SQL):
         return found
     cold, warm, hot = matrix.high if fit >= matrix.high_fit else matrix.low
     if cold != warm:
         found.add(matrix.warm)
     if warm != hot:
         found.add(matrix.hot)
-    if lead.stage == MQL:
+    if stage == MQL:
         found.add(model.mql.cools_below)
-    elif lead.stage in QUALIFIABLE and fit >= model.mql.fit:
+    elif stage in QUALIFIABLE and fit >= model.mql.fit:
         found.add(model.mql.interest)
-    if lead.stage in QUALIFIABLE:
+    if stage in QUALIFIABLE:
         for path in model.sql_paths:
             if path.interest is not None and (path.fit is None or fit >= path.fit):
                 found.add(path.interest)

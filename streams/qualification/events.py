@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 Kind = Literal[
     "page_view",
     "email_open",
@@ -19,8 +21,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One input record. `occurred_at` is when it happened, `arrival` when Kafka got it; both ms.
 
     `fields` are the record's fields by their schema names, times as ms. An `occurred_at` later than arrival is a

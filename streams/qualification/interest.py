@@ -60,35 +60,42 @@ def score_event(lead: Lead, event: Event, model: Model) -> str | None:
 def contribute(lead: Lead, group: Group, name: str, event: Event, points: float) -> None:
     """Add `points` of rule `name` to the group as of the event's time, and remember them."""
     booking_id = event.fields["booking_id"] if event.kind == "demo_booking" else None
-    lead.groups[group.name] = add(lead.groups.get(group.name), points, event.occurred_at, group.half_life_ms)
-    remember(
-        lead,
-        group,
-        Contribution(name, event.kind, subject_of(event), points, event.occurred_at, booking_id),
-    )
+    occurred_at = event.occurred_at
+    lead.groups[group.name] = add(lead.groups.get(group.name), points, occurred_at, group.half_life_ms)
+    kept = lead.strongest.get(group.name, ())
+    weight = _weight(points, occurred_at, name, group.half_life_ms)
+    if len(kept) < STRONGEST or weight > _weight_of(kept[-1], group.half_life_ms):
+        one = Contribution(name, event.kind, subject_of(event), points, occurred_at, booking_id)
+        lead.strongest[group.name] = _with(kept, one, weight, group.half_life_ms)
     if booking_id is not None:
         booking = booking_of(lead, booking_id)
-        entry = (name, group.name, points, event.occurred_at)
+        entry = (name, group.name, points, occurred_at)
         put_booking(lead, Booking(booking_id, (*booking.given, entry), booking.facts, booking.cancelled_at))
 
 
-def remember(lead: Lead, group: Group, contribution: Contribution) -> None:
-    """Keep the contribution while it is among the strongest of its group.
+_Weight = tuple[float, int, str]
 
-    All contributions of a group fade at the same pace, so their order by strength never changes: comparing the forward
-    decayed weight `|points| * 2^(occurred_at / half_life)` once is exact for ever.
-    """
-    kept = lead.strongest.get(group.name, ())
-    weight = _weight(contribution, group.half_life_ms)
+
+def _with(
+    kept: tuple[Contribution, ...], one: Contribution, weight: _Weight, half_life_ms: int
+) -> tuple[Contribution, ...]:
+    """The strongest of a group, strongest first, with another at its place."""
     place = len(kept)
-    while place and weight > _weight(kept[place - 1], group.half_life_ms):
+    while place and weight > _weight_of(kept[place - 1], half_life_ms):
         place -= 1
-    if place < STRONGEST:
-        lead.strongest[group.name] = (*kept[:place], contribution, *kept[place : STRONGEST - 1])
+    return (*kept[:place], one, *kept[place : STRONGEST - 1])
 
 
-def _weight(one: Contribution, half_life_ms: int) -> tuple[float, int, str]:
-    return log2(abs(one.points)) + one.occurred_at / half_life_ms, one.occurred_at, one.name
+def _weight_of(one: Contribution, half_life_ms: int) -> _Weight:
+    return _weight(one.points, one.occurred_at, one.name, half_life_ms)
+
+
+def _weight(points: float, occurred_at: int, name: str, half_life_ms: int) -> _Weight:
+    """By what contributions of a group are compared: the forward decayed `|points| * 2^(occurred_at / half_life)`.
+
+    All of them fade at the same pace, so their order by strength never changes: comparing once is exact for ever.
+    """
+    return log2(abs(points)) + occurred_at / half_life_ms, occurred_at, name
 
 
 def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:

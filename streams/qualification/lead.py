@@ -117,8 +117,12 @@ class Lead(msgspec.Struct, array_like=True):
     resting_until: int = 0
     low_touch: bool = False
     written: Written | None = None
-    #: version of the model that judged last: another one may find things due at other times
+    #: `Model.identity` of the model that judged last: another one may find things due at other times
     judged_by: str = ""
+    #: what the profile is worth to the model that judged last, in points
+    fit: float = 0.0
+    #: the negative persona that the profile matches, by the model that judged last
+    persona: str | None = None
 
     def copy(self) -> Lead:
         """A copy that can be changed without touching this one."""

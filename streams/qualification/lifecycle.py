@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streams.qualification.crossing import interest_of, next_crossing
 from streams.qualification.decay import add
-from streams.qualification.fit import confirmed_bant, persona_of
+from streams.qualification.fit import confirmed_bant
 from streams.qualification.interest import parts_of
 from streams.qualification.lead import (
     CUSTOMER,
@@ -31,14 +31,12 @@ def judge(turn: Turn, at: int, cause: str, arrival: int = 0) -> None:
     `cause` names what brought this about (a LifecycleEvent's cause); `arrival` is when sales could first know (ms).
     """
     lead, model = turn.lead, turn.model
-    if lead.stage in (VISITOR, LEAD, MQL, SQL):
-        persona = persona_of(lead.profile, model) if lead.profile else None
-        if persona is not None:
-            qualification_id = lead.episode.qualification_id if lead.episode else None
-            reason = f"negative persona: {persona.name}"
-            turn.change(at, "PERSONA", to=DISQUALIFIED, reason=reason, qualification_id=qualification_id)
-            lead.resting_until = 0
-            end_episode(lead, at)
+    if lead.persona is not None and lead.stage in (VISITOR, LEAD, MQL, SQL):
+        qualification_id = lead.episode.qualification_id if lead.episode else None
+        reason = f"negative persona: {lead.persona}"
+        turn.change(at, "PERSONA", to=DISQUALIFIED, reason=reason, qualification_id=qualification_id)
+        lead.resting_until = 0
+        end_episode(lead, at)
     if lead.stage in QUALIFIABLE:
         path = sql_path(turn, at)
         if path is not None:
@@ -48,8 +46,9 @@ def judge(turn: Turn, at: int, cause: str, arrival: int = 0) -> None:
                 qualify(turn, at, MQL, cause)
         elif turn.interest(at) < model.mql.cools_below:
             cool(turn, at, "INACTIVE" if cause == "INACTIVE" else "COOLED")
-    _low_touch(turn, at)
-    _score(turn, at)
+    route = turn.route(at)
+    _low_touch(turn, at, route)
+    _score(turn, at, route)
 
 
 def sql_path(turn: Turn, at: int) -> SqlPath | None:
@@ -58,21 +57,22 @@ def sql_path(turn: Turn, at: int) -> SqlPath | None:
     A resting lead has been answered by sales: only a new fact, such as another booked demo, takes it back there.
     """
     lead, model = turn.lead, turn.model
-    blocked_by = model.sql_blocked_by
-    if blocked_by is not None and blocked_by.matches(lead.profile):
-        return None
+    fit, knows_facts = lead.fit, bool(lead.facts or lead.bookings)
     for path in model.sql_paths:
-        if (path.fact is not None or not lead.resting) and path_holds(turn, path, at):
-            return path
+        # What rules out most paths for most leads, before anything is called.
+        if (path.fit is not None and fit < path.fit) or (path.fact is not None and not knows_facts):
+            continue
+        if (path.fact is not None or not lead.resting) and _holds(turn, path, at):
+            blocked_by = model.sql_blocked_by
+            return None if blocked_by is not None and blocked_by.matches(lead.profile) else path
     return None
 
 
-def path_holds(turn: Turn, path: SqlPath, at: int) -> bool:
-    """Whether every condition of the path holds at `at`. Cheap conditions first."""
+def _holds(turn: Turn, path: SqlPath, at: int) -> bool:
+    """Whether what the path asks beside fit holds at `at`. Cheap conditions first."""
     lead = turn.lead
     return (
-        (path.fit is None or turn.fit >= path.fit)
-        and (path.fact is None or path_fact(lead, path, at) is not None)
+        (path.fact is None or path_fact(lead, path, at) is not None)
         and (path.interest is None or turn.interest(at) >= path.interest)
         and (path.bant is None or confirmed_bant(lead.profile) >= path.bant)
         and (path.visits is None or visits_within(lead, at, path.visits) >= path.visits.at_least)
@@ -200,10 +200,10 @@ def inactive_due(lead: Lead, model: Model) -> int | None:
     return max(lead.last_scored + model.inactivity.after_ms, lead.as_of)
 
 
-def _low_touch(turn: Turn, at: int) -> None:
+def _low_touch(turn: Turn, at: int, route: str) -> None:
     """Tell once that a known lead of low fit is hot, until it has cooled."""
     lead, model = turn.lead, turn.model
-    routed = turn.route(at) == "LOW_TOUCH"
+    routed = route == "LOW_TOUCH"
     if lead.low_touch:
         if not routed and turn.interest(at) < model.low_touch_ends_below:
             lead.low_touch = False
@@ -212,14 +212,13 @@ def _low_touch(turn: Turn, at: int) -> None:
         turn.change(at, "LOW_TOUCH", reason=f"interest {turn.interest(at):.1f} with fit {turn.fit:g}")
 
 
-def _score(turn: Turn, at: int) -> None:
+def _score(turn: Turn, at: int, route: str) -> None:
     """Write the score on a change of stage, band or route, and from MQL up now and then while it changes."""
     lead, model = turn.lead, turn.model
-    band, route = model.band(turn.fit), turn.route(at)
     written = lead.written
     if written is None:
-        new = (VISITOR, model.band(0.0), "NONE") != (lead.stage, band, route)
-    elif (written.stage, written.band, written.route) != (lead.stage, band, route):
+        new = lead.stage != VISITOR or route != "NONE" or model.band(lead.fit) != model.band(0.0)
+    elif written.stage != lead.stage or written.route != route or written.band != model.band(lead.fit):
         new = True
     else:
         new = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
@@ -15,12 +16,13 @@ REMEMBERED_EVENTS = 64
 _HASH_BYTES = 8
 
 
-def is_duplicate(lead: Lead, event_id: str) -> bool:
-    """Whether the event id is among the last 64 that were remembered.
+def event_digest(event_id: str) -> bytes:
+    """What is kept of an event id: 64 bit, a chance of 3.5e-18 per event that a new one is taken for a known one."""
+    return blake2b(event_id.encode(), digest_size=_HASH_BYTES).digest()
 
-    Ids are kept as 64 bit hashes: a chance of 3.5e-18 per event that a new one is taken for a known one.
-    """
-    digest = _digest(event_id)
+
+def is_duplicate(lead: Lead, digest: bytes) -> bool:
+    """Whether the digest of an event id is among the last 64 that were remembered."""
     seen = lead.seen
     found = seen.find(digest)
     while found >= 0:
@@ -30,13 +32,9 @@ def is_duplicate(lead: Lead, event_id: str) -> bool:
     return False
 
 
-def remember_event(lead: Lead, event_id: str) -> None:
+def remember_event(lead: Lead, digest: bytes) -> None:
     """Remember the event id. Not for noise: bots and mail proxies would push out the ids of what counts."""
-    lead.seen = (lead.seen + _digest(event_id))[-REMEMBERED_EVENTS * _HASH_BYTES :]
-
-
-def _digest(event_id: str) -> bytes:
-    return blake2b(event_id.encode(), digest_size=_HASH_BYTES).digest()
+    lead.seen = (lead.seen + digest)[-REMEMBERED_EVENTS * _HASH_BYTES :]
 
 
 def remember_visit(lead: Lead, event: Event) -> None:
@@ -45,47 +43,54 @@ def remember_visit(lead: Lead, event: Event) -> None:
     if day not in lead.visits:
         oldest = lead.as_of // DAY_MS - MAX_AGE_DAYS
         lead.visits = tuple(sorted((*(one for one in lead.visits if one >= oldest), day)))
-    touch = touch_of(event)
-    if lead.first_touch is None or event.occurred_at < lead.first_touch.occurred_at:
-        lead.first_touch = touch
-    if _supersedes(touch, lead.last_touch):
-        lead.last_touch = touch
+    _remember_touch(lead, event)
 
 
-def touch_of(event: Event) -> Touch:
-    """The touch in a page view. A referrer on the page's own host is navigation, not a touch. Long texts are cut."""
-    fields = event.fields
+def _remember_touch(lead: Lead, event: Event) -> None:
+    """Note the touch in a page view as the first, the last, or neither.
+
+    A referrer on the page's own host is navigation, not a touch. Last touch is the latest that says where it came from
+    ("last non-direct"), else the latest of all. Long texts are cut.
+    """
+    fields, occurred_at, last = event.fields, event.occurred_at, lead.last_touch
     referrer = fields["referrer"]
     if referrer and _host(referrer) == _host(fields["url"]):
         referrer = None
-    return Touch(
+    direct = not (referrer or fields["utm_source"] or fields["utm_medium"] or fields["utm_campaign"])
+    is_first = lead.first_touch is None or occurred_at < lead.first_touch.occurred_at
+    if last is None:
+        is_last = True
+    elif direct != _direct(last):
+        is_last = not direct
+    else:
+        is_last = occurred_at >= last.occurred_at
+    if not (is_first or is_last):
+        return
+    touch = Touch(
         _cut(fields["utm_source"]),
         _cut(fields["utm_medium"]),
         _cut(fields["utm_campaign"]),
         _cut(referrer),
         _cut(fields["url"]),
-        event.occurred_at,
+        occurred_at,
     )
+    if is_first:
+        lead.first_touch = touch
+    if is_last:
+        lead.last_touch = touch
 
 
 def _cut(text: str | None) -> str | None:
     return text and text[:LONGEST_TEXT]
 
 
+@lru_cache(maxsize=8_192)
 def _host(url: str) -> str | None:
+    """Remembered, as few referrers and pages make most traffic."""
     try:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def _supersedes(touch: Touch, last: Touch | None) -> bool:
-    """Last touch is the latest that says where it came from ("last non-direct"), else the latest of all."""
-    if last is None:
-        return True
-    if _direct(touch) != _direct(last):
-        return _direct(last)
-    return touch.occurred_at >= last.occurred_at
 
 
 def _direct(touch: Touch) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from crawleruseragents import is_crawler  # type: ignore[import-untyped]
@@ -41,8 +41,7 @@ def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: 
     noise = model.noise
     if noise.internal and (ip := fields.get("ip")):
         text = ip.strip()
-        address = _address(text) if len(text) <= _LONGEST_ADDRESS else None
-        if address is not None and any(address in network for network in noise.internal):
+        if len(text) <= _LONGEST_ADDRESS and _is_internal(text, noise.internal):
             return "internal"
     user_agent = fields.get("user_agent")
     if kind == "email_open":
@@ -68,12 +67,13 @@ def _is_bot(user_agent: str) -> bool:
     return bool(is_crawler(user_agent))
 
 
-@lru_cache(maxsize=65_536)
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+@lru_cache(maxsize=16_384)
+def _is_internal(text: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """A visitor's address comes again with every page."""
     try:
         address = ip_address(text)
     except ValueError:
-        return None
+        return False
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)

@@ -11,7 +11,7 @@ from streams.qualification.fit import update_profile
 from streams.qualification.interest import CANCELLED, retract_booking, score_event
 from streams.qualification.lead import LEAD, VISITOR, Lead
 from streams.qualification.lifecycle import judge
-from streams.qualification.memory import is_duplicate, note_facts, remember_event, remember_visit
+from streams.qualification.memory import event_digest, is_duplicate, note_facts, remember_event, remember_visit
 from streams.qualification.model.values import Model
 from streams.qualification.noise import noise_reason
 from streams.qualification.turn import Turn
@@ -67,7 +67,7 @@ def step_owned(lead: Lead | None, event: Event, at: int, model: Model, due: int 
     What was due under another version of the model is not trusted.
     """
     turn = Turn(lead if lead is not None else _unknown(event, at), model)
-    if lead is not None and lead.judged_by != model.version:
+    if lead is not None and lead.judged_by != model.identity:
         due = UNKNOWN_DUE
     if lead is not None and due is not None and due <= at:
         pass_time(turn, at)
@@ -93,14 +93,16 @@ def _unknown(event: Event, at: int) -> Lead:
 
 
 def _after(turn: Turn, at: int) -> After:
-    turn.lead.judged_by = turn.model.version
-    return After(turn.lead, turn.out, look_again_at(turn.lead, turn.model, turn.fit, at))
+    lead = turn.lead
+    lead.judged_by = turn.model.identity
+    return After(lead, turn.out, look_again_at(lead, turn.model, at))
 
 
 def _take(turn: Turn, event: Event, at: int) -> bool:
     """Take the event into the lead. False when it says nothing: an unknown lead keeps nothing of it."""
     lead, model = turn.lead, turn.model
-    if is_duplicate(lead, event.event_id):
+    digest = event_digest(event.event_id)
+    if is_duplicate(lead, digest):
         turn.ignore("duplicate")
         return False
     if event.kind == "identity_link":
@@ -116,7 +118,7 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
     if noise is not None:
         turn.ignore(noise)
         return False
-    remember_event(lead, event.event_id)
+    remember_event(lead, digest)
     lead.last_event = at
     cause = _remember(turn, event, at)
     cancelled = event.kind == "demo_booking" and event.fields["status"] in CANCELLED

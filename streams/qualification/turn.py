@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from streams.qualification.events import Changed, Ignored, Qualified, Scored, Transition
-from streams.qualification.fit import fit_of
+from streams.qualification.fit import fit_of, persona_of
 from streams.qualification.interest import interest_at
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, Lead, Written
 from streams.qualification.model.values import Model
@@ -45,22 +45,21 @@ def output_id(lead_id: str, record_kind: str, occurred_at: int, sequence: int) -
 class Turn:
     """The working place of one `step` or `advance`. `lead` is owned and changed in place."""
 
-    __slots__ = ("_fit", "_interest", "gone", "lead", "model", "out")
+    __slots__ = ("_interest", "gone", "lead", "model", "out")
 
     def __init__(self, lead: Lead, model: Model) -> None:
         self.lead = lead
         self.model = model
         self.out: list[Transition] = []
         self.gone = False
-        self._fit: float | None = None
         self._interest: tuple[int, float] | None = None
+        if lead.judged_by != model.identity:
+            self.profile_changed()
 
     @property
     def fit(self) -> float:
         """The lead's fit in points."""
-        if self._fit is None:
-            self._fit = fit_of(self.lead.profile, self.model)
-        return self._fit
+        return self.lead.fit
 
     def interest(self, at: int) -> float:
         """The lead's interest in points at `at`."""
@@ -69,7 +68,11 @@ class Turn:
         return self._interest[1]
 
     def profile_changed(self) -> None:
-        self._fit = None
+        """Weigh the profile anew: matching its texts costs too much to be done for every event."""
+        lead = self.lead
+        lead.fit = fit_of(lead.profile, self.model)
+        persona = persona_of(lead.profile, self.model) if lead.profile else None
+        lead.persona = persona.name if persona is not None else None
 
     def groups_changed(self) -> None:
         self._interest = None
@@ -81,7 +84,7 @@ class Turn:
             return "SALES"
         if stage == DISQUALIFIED:
             return "NONE"
-        cell = self.model.matrix.cell(self.fit, self.interest(at))
+        cell = self.model.matrix.cell(self.lead.fit, self.interest(at))
         if cell == "SALES" and stage in QUALIFIABLE:
             return "NURTURE"  # hot, yet resting or blocked: it stays in nurture
         if cell == "NONE" and stage == MQL:

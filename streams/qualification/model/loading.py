@@ -6,6 +6,7 @@ can't work are all refused, each with its line, its key, what was found and what
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import pairwise
 from typing import cast
@@ -98,6 +99,7 @@ def load_model(text: str, source: str = "model") -> Model:
         visitor_ttl_ms=top.read("visitor_ttl", longer_than_nothing, 180 * DAY),
         grace_ms=top.read("grace", duration, 2 * UNITS["m"]),
         noise=top.read("noise", lambda node: _noise(node, problems), Noise(10 * UNITS["s"], (), True)),
+        digest=blake2b(text.encode(), digest_size=4).hexdigest(),
     )
     problems.raise_if_any()
     return model

@@ -188,7 +188,17 @@ class Model:
     visitor_ttl_ms: int
     grace_ms: int
     noise: Noise
+    #: of the file's text: two files may claim the same version
+    digest: str = field(default="", compare=False)
+    identity: str = field(init=False, compare=False, repr=False)
     _matchers: dict[str, Matcher] = field(init=False, default_factory=dict, compare=False, repr=False)
+    #: what `due.watched` found, by (stage, low touch, fit); there are as many fits as sums of the fit rules
+    watched: dict[tuple[str, bool, float], tuple[float, ...]] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", f"{self.version} {self.digest}")
 
     def matching(self, kind: str, fields: Mapping[str, Any]) -> tuple[Rule, ...]:
         """The rules that give for an event of `kind`: the first that matches, and every matching one marked `also`."""

@@ -9,7 +9,7 @@ from handmade import DAY, HOUR, START
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from streams.qualification.crossing import interest_of, next_crossing, quiet_until
+from streams.qualification.crossing import interest_of, next_crossing, pulls_at, quiet_until
 from streams.qualification.decay import Decayed
 from streams.qualification.model.values import Group
 
@@ -205,7 +205,7 @@ def test_interest_stays_on_its_side_as_long_as_the_quick_bound_says(
     all_parts: list[Part], threshold: float, waited_ms: int
 ) -> None:
     after = START + waited_ms
-    quiet = quiet_until(all_parts, threshold, after)
+    quiet = quiet_until(pulls_at(all_parts, after), threshold)
     crossing = next_crossing(all_parts, threshold, after)
     if crossing is not None:
         assert quiet is not None

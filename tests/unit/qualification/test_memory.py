@@ -16,6 +16,7 @@ from streams.qualification.interest import REMEMBERED_BOOKINGS
 from streams.qualification.lead import LONGEST_TEXT, Lead, pack
 from streams.qualification.memory import (
     REMEMBERED_EVENTS,
+    event_digest,
     fact_since,
     is_duplicate,
     note_facts,
@@ -34,10 +35,10 @@ def blank(at: int = days(0)) -> Lead:
 def test_the_last_64_event_ids_are_remembered_and_the_one_before_is_not() -> None:
     lead = blank()
     for number in range(REMEMBERED_EVENTS + 1):
-        assert not is_duplicate(lead, f"event-{number}")
-        remember_event(lead, f"event-{number}")
-    assert all(is_duplicate(lead, f"event-{number}") for number in range(1, REMEMBERED_EVENTS + 1))
-    assert not is_duplicate(lead, "event-0")
+        assert not is_duplicate(lead, event_digest(f"event-{number}"))
+        remember_event(lead, event_digest(f"event-{number}"))
+    assert all(is_duplicate(lead, event_digest(f"event-{number}")) for number in range(1, REMEMBERED_EVENTS + 1))
+    assert not is_duplicate(lead, event_digest("event-0"))
 
 
 def test_noise_does_not_push_out_the_ids_of_what_counts() -> None:

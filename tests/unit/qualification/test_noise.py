@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.qualification.model.loading import load_model
-from streams.qualification.noise import REASONS, _address, noise_reason
+from streams.qualification.noise import REASONS, _is_internal, noise_reason
 
 MODEL = load_model((files("streams.qualification.model") / "default.yaml").read_text(encoding="utf-8"))
 NOW = 1_780_000_000_000
@@ -117,10 +117,10 @@ def test_the_models_own_networks_are_internal(ip: str | None, expected: str | No
 
 
 def test_what_is_too_long_for_an_address_is_none_and_is_not_remembered() -> None:
-    _address.cache_clear()
+    _is_internal.cache_clear()
     assert reason("page_view", ip="10.1.2.3" + "0" * 100_000) is None
     assert reason("page_view", ip="10.1.2.3" + " " * 100_000) == "internal"
-    assert _address.cache_info().currsize == 1
+    assert _is_internal.cache_info().currsize == 1
 
 
 @given(
