@@ -18,24 +18,28 @@ from streams.qualification.lead import Lead, pack, unpack
 from streams.qualification.model.values import Model
 from streams.qualification.step import After, advance_owned, judged_at, step_owned
 from streams.qualification.turn import output_id
-from streams.topics import TOPICS
+from streams.topics import INPUT_TOPICS
 from streams.wire.bad import BadRecord
 from streams.wire.cloudevents import Kind, headers_of
 from streams.wire.codec import Codec
 from streams.wire.deadletters import dead_letter, letter_key
+from streams.wire.limits import MAX_VALUE_BYTES
 from streams.wire.registry import RegistryUnavailable
-from streams.wire.validation import invalid, too_large, usable_id
+from streams.wire.validation import invalid, misplaced, too_large, usable_id
 
 CONSUMER = "worker"
 DEAD_LETTERS, LIFECYCLE_EVENTS, LEAD_SCORES = "dead-letters", "lifecycle-events", "lead-scores"
 QUALIFICATION_TOPICS = {"MQL": "mql-events", "SQL": "sql-events"}
 #: What CloudEvents calls the events of each topic.
-_KINDS: dict[str, Kind] = {
+_CLOUD_EVENTS: dict[str, Kind] = {
     "mql-events": "mql",
     "sql-events": "sql",
     LIFECYCLE_EVENTS: "lifecycle",
     LEAD_SCORES: "score",
 }
+
+#: What the model's rules call the events of each input topic.
+_KIND_OF = {topic.name: topic.kind for topic in INPUT_TOPICS if topic.kind is not None}
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -45,7 +49,7 @@ class Decoded(msgspec.Struct, frozen=True):
 
     time: int | None
     event: Event | None
-    bad: BadRecord | None
+    bad: BadRecord | None = None
     lead_id: str | None = None
 
 
@@ -82,6 +86,16 @@ class LeadLogic:
 
     def decode(self, record: Record) -> Decoded:
         """Decode and validate a record; a bad one is a value. Raises Unavailable while the registry is away."""
+        topic, raw, arrival = record.topic, record.value, record.timestamp
+        if raw is not None and len(raw) <= MAX_VALUE_BYTES:
+            valid = self._codec.decode_valid(topic, raw)
+            if valid is not None and misplaced(topic, valid, arrival, record.key) is None:
+                event = event_of(_KIND_OF[topic], valid, arrival)
+                return Decoded(event.occurred_at, event)
+        return self._examine(record)
+
+    def _examine(self, record: Record) -> Decoded:
+        """Decode what is not plainly right, step by step, to say what is wrong with it."""
         topic, raw = record.topic, record.value
         fields: Mapping[str, Any] | BadRecord | None = too_large(raw)
         if fields is None:
@@ -95,10 +109,8 @@ class LeadLogic:
         if bad is not None:
             lead_id = fields["lead_id"]
             return Decoded(None, None, bad, lead_id if usable_id(lead_id) else None)
-        kind = TOPICS[topic].kind
-        assert kind is not None, "the worker reads input topics"
-        event = event_of(kind, fields, record.timestamp)
-        return Decoded(event.occurred_at, event, None)
+        event = event_of(_KIND_OF[topic], fields, record.timestamp)
+        return Decoded(event.occurred_at, event)
 
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, or write a dead letter."""
@@ -144,7 +156,7 @@ class LeadLogic:
         topic, record = topic_of(one), one.record
         if record is None:
             return Output(topic, key, None)
-        lead_id, kind = record["lead_id"], _KINDS[topic]
+        lead_id, kind = record["lead_id"], _CLOUD_EVENTS[topic]
         if isinstance(one, Scored):
             at = record["as_of"]
             event_id = output_id(lead_id, kind, at, record["sequence"])

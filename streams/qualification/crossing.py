@@ -57,7 +57,7 @@ def next_crossing(parts: Sequence[tuple[Group, Decayed]], threshold: float, afte
 
 
 class Pulls(NamedTuple):
-    """What pulls interest up and down at an instant (points, both positive), and the shortest half-life of each (ms)."""
+    """What pulls interest up and down at an instant (points, both above 0), and the shortest half-life of each (ms)."""
 
     at: int
     up: float

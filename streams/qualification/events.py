@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -42,30 +41,26 @@ def event_of(kind: str, fields: Mapping[str, Any], arrival: int) -> Event:
     return Event(kind, fields["lead_id"], fields["event_id"], min(occurred_at, arrival), arrival, fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Qualified:
+class Qualified(msgspec.Struct, frozen=True):
     """A lead became an MQL or SQL: `record` has the fields of Qualification."""
 
     record: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True):
     """A lifecycle event: `record` has the fields of LifecycleEvent."""
 
     record: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(msgspec.Struct, frozen=True):
     """The lead's score was written anew: `record` has the fields of LeadScore, or is None when the lead is gone."""
 
     lead_id: str
     record: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     """The event was counted and nothing else, for `reason` (one of a bounded set)."""
 
     reason: str

@@ -45,7 +45,7 @@ def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: 
             return "internal"
     user_agent = fields.get("user_agent")
     if kind == "email_open":
-        if user_agent and _opened_by_machine(user_agent):
+        if user_agent and _opened_by_machine(user_agent[:_LONGEST_USER_AGENT]):
             return "machine_open"
         sent_at = fields.get("sent_at")
         # Clocks differ: an open slightly before its sending is as fast as one slightly after it.
@@ -57,6 +57,7 @@ def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: 
     return None
 
 
+@lru_cache(maxsize=16_384)
 def _opened_by_machine(user_agent: str) -> bool:
     return user_agent.strip() == _APPLE_PRIVACY_PROXY or _MACHINE_OPENER.search(user_agent) is not None
 

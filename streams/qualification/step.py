@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from streams.qualification.due import look_again_at, pass_time
 from streams.qualification.events import Event, Transition
@@ -46,7 +46,7 @@ def advance(lead: Lead, at: int, model: Model) -> tuple[Lead | None, list[Transi
     return after.lead, after.transitions
 
 
-class After(NamedTuple):
+class After(msgspec.Struct, frozen=True):
     """What came of a step. `due` is when to call `advance` next (ms), None for never.
 
     Nothing is due before that instant. Something may be due at it: with a crossing, it may be just the time to look.

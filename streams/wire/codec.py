@@ -17,7 +17,8 @@ from fastavro.read import SchemaResolutionError
 from streams.topics import TOPICS
 from streams.wire import framing
 from streams.wire.bad import BadRecord
-from streams.wire.compiled import compile_decoder
+from streams.wire.compiled import Decode, compile_decoder
+from streams.wire.limits import limits_of
 from streams.wire.registry import ConfluentRegistry, Registry
 from streams.wire.schemas import Schema, Schemas, shipped
 
@@ -36,6 +37,7 @@ class Codec:
         self._schemas = schemas if schemas is not None else shipped()
         self._writers: dict[str, tuple[bytes, dict[str, Any]]] = {}
         self._readers: dict[str, dict[bytes, _Reader]] = {topic: {} for topic in TOPICS}
+        self._valid: dict[tuple[str, bytes], Decode] = {}
 
     def encode(self, topic: str, value: Mapping[str, Any]) -> bytes:
         """Frame and body of `value` as the record of `topic`.
@@ -74,6 +76,26 @@ class Codec:
                 return found
             reader = self._readers[topic][raw[:size]] = found
         return reader.read(raw, size)
+
+    def decode_valid(self, topic: str, raw: bytes) -> dict[str, Any] | None:
+        """The record of an input topic in `raw` when our current schema wrote it and every field keeps to its limits:
+        the common case, in one go. None says nothing: `decode` and `validation.invalid` tell.
+        """
+        if not raw:
+            return None
+        size = framing.SINGLE_OBJECT_SIZE if raw[0] else framing.CONFLUENT_SIZE
+        decode = self._valid.get((topic, raw[:size]))
+        if decode is None:
+            reader = self._readers[topic].get(raw[:size])
+            if not isinstance(reader, _OwnReader):
+                return None  # not met yet, or another version's
+            decode = compile_decoder(self._schemas.of_topic(topic).declaration, limits_of(topic))
+            self._valid[topic, raw[:size]] = decode
+        try:
+            event, end = decode(raw, size)
+        except Exception:
+            return None
+        return event if end == len(raw) else None
 
     def _writer(self, topic: str) -> tuple[bytes, dict[str, Any]]:
         schema = self._schemas.of_topic(topic)

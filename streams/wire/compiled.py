@@ -14,19 +14,31 @@ and the end tells.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, Final
 
+from streams.wire.limits import MAX_ATTRIBUTE_BYTES, Limit
+
 Decode = Callable[[bytes, int], tuple[dict[str, Any], int]]
+
+
+class BeyondLimits(ValueError):
+    """The record is none of those that its limits allow; what exactly is wrong is for `validation` to say."""
+
 
 _DOUBLE: Final = struct.Struct("<d")
 #: Nine bytes of a number hold 63 bits: a tenth can add one more, and not go on.
 _FULL_BYTES: Final = 9
 
 
-def compile_decoder(declaration: dict[str, Any]) -> Decode:
-    """The decoder of a record schema of ours: null-first unions of two, named types, no fixed, no float."""
-    source = _Source()
+def compile_decoder(declaration: dict[str, Any], limits: Mapping[str, Limit] | None = None) -> Decode:
+    """The decoder of a record schema of ours: null-first unions of two, named types, no fixed, no float.
+
+    With `limits` it takes only records whose fields keep to them, and raises BeyondLimits for others. That costs next
+    to nothing here: a text's length is read anyway, and a short one needs no look.
+    """
+    source = _Source(limits or {})
     name = source.record(declaration)
     namespace: dict[str, Any] = {
         "varint": _varint,
@@ -35,6 +47,9 @@ def compile_decoder(declaration: dict[str, Any]) -> Decode:
         "double": _DOUBLE.unpack_from,
         "block": _block,
         "chosen": _chosen,
+        "little": int.from_bytes,
+        "isfinite": isfinite,
+        "BeyondLimits": BeyondLimits,
         **source.constants,
     }
     exec(compile("\n".join(source.functions), f"<decoder of {declaration['name']}>", "exec"), namespace)
@@ -45,7 +60,8 @@ def compile_decoder(declaration: dict[str, Any]) -> Decode:
 class _Source:
     """The functions, one for each record type, and the constants they refer to."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Mapping[str, Limit]) -> None:
+        self._limits = limits
         self.functions: list[str] = []
         self.constants: dict[str, Any] = {}
         self._named: dict[str, Any] = {}
@@ -55,13 +71,15 @@ class _Source:
         function = f"read_{avro['name']}"
         self._named[avro["name"]] = avro
         lines = [f"def {function}(raw, i):"]
+        outermost = len(self._named) == 1
         for number, field in enumerate(avro["fields"]):
-            lines += self._read(field["type"], f"v{number}", "    ")
+            limit = self._limits.get(field["name"]) if outermost else None
+            lines += self._read(field["type"], f"v{number}", "    ", limit)
         items = ", ".join(f"{field['name']!r}: v{number}" for number, field in enumerate(avro["fields"]))
         self.functions += [*lines, f"    return {{{items}}}, i", ""]
         return function
 
-    def _read(self, avro: Any, into: str, at: str) -> list[str]:
+    def _read(self, avro: Any, into: str, at: str, limit: Limit | None = None) -> list[str]:
         """Lines, indented by `at`, that read a value at `raw[i]` to the variable `into` and move `i` on."""
         if isinstance(avro, list):
             return [
@@ -70,17 +88,22 @@ class _Source:
                 f"{at}else:",
                 f"{at}    if raw[i] != 2: raise ValueError('no such branch')",
                 f"{at}    i += 1",
-                *self._read(avro[1], into, f"{at}    "),
+                *self._read(avro[1], into, f"{at}    ", limit),
             ]
         kind = avro if isinstance(avro, str) else avro["type"]
         if kind in ("int", "long"):
-            return [f"{at}{into}, i = {'int32' if kind == 'int' else 'varint'}(raw, i)"]
+            beyond = [] if limit is None else [f"{at}if not 0 <= {into} <= {limit.most}: raise BeyondLimits"]
+            if kind == "int":
+                return [f"{at}{into}, i = int32(raw, i)", *beyond]
+            is_time = not isinstance(avro, str) and avro.get("logicalType") == "timestamp-millis"
+            return [*(_time if is_time else _small_number)(into, at), *beyond]
         if kind in ("string", "bytes"):
-            return self._text(kind, into, at)
+            return self._text(kind, into, at, limit)
         if kind == "boolean":
             return [f"{at}{into} = boolean(raw[i]); i += 1"]
         if kind == "double":
-            return [f"{at}({into},) = double(raw, i); i += 8"]
+            beyond = [] if limit is None else [f"{at}if not isfinite({into}): raise BeyondLimits"]
+            return [f"{at}({into},) = double(raw, i); i += 8", *beyond]
         if kind == "enum":
             self._named[avro["name"]] = avro
             self.constants[f"symbols_{avro['name']}"] = tuple(avro["symbols"])
@@ -89,8 +112,11 @@ class _Source:
             return [f"{at}{into}, i = {self.record(avro)}(raw, i)"]
         if kind == "map":
             inner = f"{at}        "
-            item = self._text("string", f"{into}_key", inner) + self._read(avro["values"], f"{into}_one", inner)
-            return self._blocks(into, "{}", [*item, f"{inner}{into}[{into}_key] = {into}_one"], at)
+            texts = None if limit is None else Limit("text", MAX_ATTRIBUTE_BYTES)
+            item = self._text("string", f"{into}_key", inner, texts)
+            item += self._read(avro["values"], f"{into}_one", inner, texts)
+            beyond = [] if limit is None else [f"{at}if len({into}) > {limit.most}: raise BeyondLimits"]
+            return self._blocks(into, "{}", [*item, f"{inner}{into}[{into}_key] = {into}_one"], at) + beyond
         if kind == "array":
             inner = f"{at}        "
             item = self._read(avro["items"], f"{into}_one", inner)
@@ -100,16 +126,18 @@ class _Source:
             return [f"{at}{into}, i = read_{kind}(raw, i)"]
         return self._read(named, into, at)
 
-    def _text(self, kind: str, into: str, at: str) -> list[str]:
+    def _text(self, kind: str, into: str, at: str, limit: Limit | None = None) -> list[str]:
         # A length below 64 is one byte, twice the length: zigzag, and odd would be negative.
         return [
             f"{at}n = raw[i]",
             f"{at}if n & 129:",
             f"{at}    n, i = varint(raw, i)",
             f"{at}    if n < 0: raise ValueError('negative length')",
+            *([] if limit is None else [f"{at}    if n > {limit.most}: raise BeyondLimits"]),
             f"{at}    j = i + n",
             f"{at}else:",
             f"{at}    i += 1; j = i + (n >> 1)",
+            *([] if limit is None or limit.kind != "id" else [f"{at}if i == j: raise BeyondLimits"]),
             f"{at}{into} = raw[i:j]{'.decode()' if kind == 'string' else ''}; i = j",
         ]
 
@@ -122,6 +150,29 @@ class _Source:
             *item,
             f"{at}    {into}_count, i = block(raw, i)",
         ]
+
+
+def _time(into: str, at: str) -> list[str]:
+    """Six bytes hold every instant of 1987 to 2039: read at once, for a third of what the loop takes."""
+    return [
+        f"{at}n = little(raw[i:i + 6], 'little')",
+        f"{at}if n & 0x808080808080 == 0x8080808080 and not n & 1:",
+        f"{at}    {into} = (n & 0x7f | n >> 1 & 0x3f80 | n >> 2 & 0x1fc000 | n >> 3 & 0xfe00000"
+        " | n >> 4 & 0x7f0000000 | n >> 5 & 0x3f800000000) >> 1; i += 6",
+        f"{at}else:",
+        f"{at}    {into}, i = varint(raw, i)",
+    ]
+
+
+def _small_number(into: str, at: str) -> list[str]:
+    """What one byte holds is read here: a call takes longer than all the rest."""
+    return [
+        f"{at}n = raw[i]",
+        f"{at}if n & 129:",
+        f"{at}    {into}, i = varint(raw, i)",
+        f"{at}else:",
+        f"{at}    {into} = n >> 1; i += 1",
+    ]
 
 
 def _varint(raw: bytes, i: int) -> tuple[int, int]:

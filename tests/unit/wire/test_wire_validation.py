@@ -12,8 +12,9 @@ from wire_records import page_view
 
 from streams.topics import DAY_MS, INPUT_TOPICS, TOPICS
 from streams.wire.bad import BadRecord
+from streams.wire.limits import MAX_VALUE_BYTES
 from streams.wire.schemas import shipped
-from streams.wire.validation import MAX_AGE_MS, MAX_VALUE_BYTES, invalid, too_large
+from streams.wire.validation import MAX_AGE_MS, invalid, too_large
 
 NOW = 1_790_000_000_000
 BASE: dict[str, Any] = {"event_id": "e-1", "lead_id": "l-1", "occurred_at": NOW}
