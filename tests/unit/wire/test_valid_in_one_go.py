@@ -25,7 +25,8 @@ from streams.wire.validation import invalid
 SIZES = [
     size + more for size in (MAX_ID_BYTES, MAX_TEXT_BYTES, MAX_LONG_TEXT_BYTES, MAX_ATTRIBUTE_BYTES) for more in (0, 1)
 ]
-TEXTS = st.one_of(
+SIZED = st.sampled_from(SIZES).map(lambda size: "x" * size)
+TEXTS = st.one_of(st.just(""), st.text("aü\U0001f600", max_size=40), SIZED)
     st.just(""), st.text("aü\U0001f600", max_size=40), st.sampled_from(SIZES).map(lambda size: "x" * size)
 )
 EDGES: dict[str, st.SearchStrategy[Any]] = {
