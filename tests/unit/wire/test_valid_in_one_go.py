@@ -27,8 +27,6 @@ SIZES = [
 ]
 SIZED = st.sampled_from(SIZES).map(lambda size: "x" * size)
 TEXTS = st.one_of(st.just(""), st.text("aü\U0001f600", max_size=40), SIZED)
-    st.just(""), st.text("aü\U0001f600", max_size=40), st.sampled_from(SIZES).map(lambda size: "x" * size)
-)
 EDGES: dict[str, st.SearchStrategy[Any]] = {
     "id": TEXTS,
     "text": TEXTS,
