@@ -37,6 +37,7 @@ def run_worker(
     metrics_port: int | None = None,
     instance_id: str | None = None,
     schema_registry: str | None = None,
+    session_timeout_s: float = 10.0,
 ) -> None:
     """Run in the foreground until SIGTERM or SIGINT.
 
@@ -61,6 +62,8 @@ def run_worker(
         agent="qualify",
         clock=clock,
         instance_id=instance_id,
+        session_timeout_s=session_timeout_s,
+        heartbeat_s=session_timeout_s / 5,
     )
     run(create_app(config, logic, metrics))
 

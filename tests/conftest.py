@@ -10,6 +10,23 @@ import pytest
 from streams.local.broker import EmbeddedBroker
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long, and only those")
+    parser.addoption("--seed", action="append", type=int, help="of the long runs; may be given several times")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = bool(config.getoption("--long"))
+    left_out = [item for item in items if ("long" in item.keywords) != wanted]
+    items[:] = [item for item in items if ("long" in item.keywords) == wanted]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames and metafunc.definition.get_closest_marker("long"):
+        metafunc.parametrize("seed", metafunc.config.getoption("--seed") or [1])
+
+
 @pytest.fixture(scope="session")
 def broker() -> Iterator[EmbeddedBroker]:
     """A running broker for the whole session (one for each pytest-xdist worker).

@@ -36,6 +36,10 @@ def worker(
     clock: Annotated[
         _Clock, typer.Option(help="'stream' lets only events move time; 'wall' also the clock, once live.")
     ] = _Clock.wall,
+    session_timeout: Annotated[
+        float,
+        typer.Option(min=6, max=300, metavar="SECONDS", help="A worker silent for so long loses its partitions."),
+    ] = 10.0,
 ) -> None:
     """Qualify leads: read the input topics, keep every lead's score, write MQL, SQL and lifecycle events.
 
@@ -62,4 +66,5 @@ def worker(
         metrics_port=metrics_port,
         instance_id=instance,
         schema_registry=schema_registry,
+        session_timeout_s=session_timeout,
     )

@@ -29,6 +29,8 @@ from streams.engine.transport import SCHEME, ChunkSchema
 
 log = logging.getLogger(__name__)
 
+_LEAVE_SECONDS = 5.0
+
 
 class _OnlyConsumer(BootStrategy):
     """No producer, leader election or reply topic of Faust's: the engine writes by itself."""
@@ -135,14 +137,17 @@ async def _drain(app: EngineApp) -> None:
     try:
         async with asyncio.timeout(app.config.drain_s):
             await app.engine.close()
+    except TimeoutError:
+        log.warning("not drained within %.0f s; the next start goes on from the last commit", app.config.drain_s)
+        app.engine.end(1)
+    # All that was done is durable. Leaving the group politely spares the others the session time-out, but in the middle
+    # of a rebalance it may take longer than who asked us to stop will wait.
+    try:
+        async with asyncio.timeout(_LEAVE_SECONDS):
             if app.engine.joined:
                 await app.consumer.commit()
             await app.stop()
         log.info("stopped")
-    except Exception:
-        log.warning(
-            "not drained within %.0f s; the next start goes on from the last commit",
-            app.config.drain_s,
-            exc_info=True,
-        )
-        app.engine.end(1)
+    except Exception as error:
+        log.info("stopped, without taking leave of the group: %r", error)
+    app.engine.end(0)  # threads of the clients may still wait for a broker

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -54,7 +55,7 @@ class Engine:
         self._config = config
         self._logic = logic
         self._observer = observer
-        self.end = end
+        self._end = end
         self._runners: dict[int, PartitionRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -177,6 +178,13 @@ class Engine:
                 offsets[tp] = after
         return offsets
 
+    def end(self, status: int) -> None:
+        """End the process here and now."""
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        sys.stdout.flush()
+        self._end(status)
+
     def fail(self, error: BaseException) -> None:
         """End the process without committing. One clear line; a traceback only for what is a defect."""
         if isinstance(error, LeadstreamError):
@@ -187,8 +195,6 @@ class Engine:
             log.critical("Ending: Kafka refused what can't be done without: %s", error)
         else:
             log.critical("Ending because of a defect, without committing: %r", error, exc_info=error)
-        for handler in logging.getLogger().handlers:
-            handler.flush()
         self._interrupt.set()
         self.end(1)
 

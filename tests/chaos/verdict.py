@@ -1,0 +1,236 @@
+"""What must hold when a chaos run is over, each as a function that names the first thing that does not.
+
+The outcome is worked out from the source topics as they are on the broker, by the pure core, lead by lead: no engine, no
+partitions, no batches. (The core itself is held to a naive oracle elsewhere.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from streams.engine.envelope import PAYLOAD, RESERVED_KEY, unpack_progress
+from streams.engine.seam import Progress
+from streams.kafka import reader_config
+from streams.partitioning import partition_of
+from streams.qualification.events import Changed, Ignored, Qualified, Scored, event_of
+from streams.qualification.lead import Lead, unpack
+from streams.qualification.model.values import Model
+from streams.qualification.step import advance, step
+from streams.topics import INPUT_TOPICS, TOPICS, changelog_topic
+from streams.wire.codec import Codec
+
+Place = tuple[str, int, int]
+INPUTS = [topic.name for topic in INPUT_TOPICS]
+
+
+def read(bootstrap: str, topics: list[str]) -> list[Any]:
+    """All committed messages of the topics, each partition's in order."""
+    consumer = Consumer(reader_config(bootstrap))
+    found: list[Any] = []
+    try:
+        metadata = consumer.list_topics(timeout=20).topics
+        places = [TopicPartition(topic, number, 0) for topic in topics for number in metadata[topic].partitions]
+        consumer.assign(places)
+        left = len(places)
+        heard = time.monotonic()
+        while left:
+            messages = consumer.consume(10_000, timeout=0.1)
+            if messages:
+                heard = time.monotonic()
+            assert time.monotonic() - heard < 30, "the broker does not answer"
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    left -= 1
+    finally:
+        consumer.close()
+    return found
+
+
+@dataclass
+class Expected:
+    """What the source topics say must have come of them."""
+
+    leads: dict[str, Lead] = field(default_factory=dict)
+    #: topic -> the event ids on it
+    ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    #: lead -> its last score, None for a tombstone
+    scores: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    bad: set[Place] = field(default_factory=set)
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    #: partition -> largest time
+    times: dict[int, int] = field(default_factory=dict)
+
+
+def expected_of(bootstrap: str, model: Model, partitions: int) -> Expected:
+    """Fold the source topics, each lead by itself, in the order of time."""
+    codec, outcome = Codec(), Expected()
+    lives: dict[str, list[Any]] = defaultdict(list)
+    for message in read(bootstrap, INPUTS):
+        topic, number, offset = message.topic(), message.partition(), message.offset()
+        outcome.ends[topic, number] = max(outcome.ends.get((topic, number), 0), offset + 1)
+        if message.headers():
+            outcome.bad.add((topic, number, offset))
+            continue
+        fields = codec.decode(topic, message.value())
+        assert isinstance(fields, dict), fields
+        event = event_of(TOPICS[topic].kind or "", fields, message.timestamp()[1])
+        lives[message.key().decode()].append(event)
+        outcome.times[number] = max(outcome.times.get(number, 0), event.occurred_at)
+    for lead_id, events in lives.items():
+        _live(lead_id, events, outcome, model, partitions)
+    return outcome
+
+
+def _live(lead_id: str, events: list[Any], outcome: Expected, model: Model, partitions: int) -> None:
+    lead: Lead | None = None
+    happened: list[Any] = []
+    for event in sorted(events, key=lambda one: one.occurred_at):
+        at = event.occurred_at if lead is None else max(event.occurred_at, lead.as_of)
+        lead, transitions = step(lead, event, at, model)
+        happened += transitions
+    if lead is not None:
+        clock = outcome.times[partition_of(lead_id.encode(), partitions)] - model.grace_ms
+        lead, transitions = advance(lead, clock, model)
+        happened += transitions
+    if lead is not None:
+        outcome.leads[lead_id] = lead
+    for one in happened:
+        if isinstance(one, Qualified):
+            outcome.ids[f"{one.record['stage'].lower()}-events"].add(one.record["event_id"])
+        elif isinstance(one, Changed):
+            outcome.ids["lifecycle-events"].add(one.record["event_id"])
+        elif isinstance(one, Scored):
+            outcome.scores[lead_id] = one.record
+        else:
+            assert isinstance(one, Ignored)
+
+
+def judge(bootstrap: str, model: Model, partitions: int, app: str) -> Expected:
+    """All that must hold of a run that has come to its end."""
+    expected = expected_of(bootstrap, model, partitions)
+    outputs = read(bootstrap, ["mql-events", "sql-events", "lifecycle-events"])
+    every_qualification_is_there_once(outputs, expected)
+    sequences_have_no_gaps(outputs)
+    last_scores_are_right(read(bootstrap, ["lead-scores"]), expected)
+    every_bad_record_is_a_dead_letter_once(read(bootstrap, ["dead-letters"]), expected)
+    state, progress = changelog_of(bootstrap, app)
+    states_equal_the_fold(state, expected)
+    everything_is_applied(progress, expected)
+    return expected
+
+
+def every_qualification_is_there_once(outputs: list[Any], expected: Expected) -> None:
+    codec = Codec()
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for message in outputs:
+        found[message.topic()][codec.decode(message.topic(), message.value())["event_id"]] += 1  # type: ignore[index]
+    for topic in ("mql-events", "sql-events", "lifecycle-events"):
+        twice = [event_id for event_id, times in found[topic].items() if times > 1]
+        assert not twice, f"{topic}: {len(twice)} events are there more than once, {twice[0]} for one"
+        missing, extra = expected.ids[topic] - set(found[topic]), set(found[topic]) - expected.ids[topic]
+        assert not missing, f"{topic}: {len(missing)} of {len(expected.ids[topic])} events are missing"
+        assert not extra, f"{topic}: {len(extra)} events that should not be"
+        assert found[topic], f"{topic}: a run without events proves nothing"
+
+
+def sequences_have_no_gaps(outputs: list[Any]) -> None:
+    """From 1 for every life of a lead: an erased or forgotten one begins anew."""
+    codec = Codec()
+    lives: dict[str, list[tuple[int, int, bool]]] = defaultdict(list)
+    for message in outputs:
+        record = codec.decode(message.topic(), message.value())
+        assert isinstance(record, dict)
+        ends = record.get("cause") in ("ERASED", "EXPIRED")
+        lives[record["lead_id"]].append((record["occurred_at"], record["sequence"], ends))
+    for lead_id, records in lives.items():
+        numbers = Counter(sequence for _, sequence, _ in records)
+        for number, times in numbers.items():
+            # A number that comes up n times belongs to n lives, so all numbers before it come up as often.
+            assert number == 1 or numbers[number - 1] >= times, f"{lead_id}: number {number} follows no {number - 1}"
+        assert numbers[1] <= 1 + sum(ends for *_, ends in records), f"{lead_id}: begins again without an end"
+
+
+def last_scores_are_right(messages: list[Any], expected: Expected) -> None:
+    codec = Codec()
+    last: dict[str, Any] = {}
+    for message in messages:
+        value = message.value()
+        last[message.key().decode()] = None if value is None else codec.decode("lead-scores", value)
+    for lead_id in {*last, *expected.scores}:
+        assert lead_id in last, f"{lead_id} has no score on lead-scores"
+        assert last[lead_id] == expected.scores.get(lead_id), f"the last score of {lead_id} is another"
+
+
+def every_bad_record_is_a_dead_letter_once(messages: list[Any], expected: Expected) -> None:
+    codec = Codec()
+    places: Counter[Place] = Counter()
+    for message in messages:
+        letter = codec.decode("dead-letters", message.value())
+        assert isinstance(letter, dict)
+        places[letter["topic"], letter["partition"], letter["offset"]] += 1
+    assert set(places) == expected.bad, f"not dead-lettered: {sorted(expected.bad - set(places))[:3]}, wrongly so: "
+    assert set(places.values()) <= {1}, "a bad record became more than one dead letter"
+    assert places, "a run without bad records proves nothing"
+
+
+def changelog_of(bootstrap: str, app: str) -> tuple[dict[str, Lead], dict[int, Progress]]:
+    """Every lead's state, and every partition's progress, as a restore would find them."""
+    state: dict[str, Lead] = {}
+    progress: dict[int, Progress] = {}
+    for message in read(bootstrap, [changelog_topic(app).name]):
+        if message.key() == RESERVED_KEY:
+            progress[message.partition()] = unpack_progress(message.value())
+        elif message.value() is None:
+            state.pop(message.key().decode(), None)
+        else:
+            state[message.key().decode()] = unpack(message.value()[PAYLOAD:])
+    return state, progress
+
+
+def states_equal_the_fold(state: dict[str, Lead], expected: Expected) -> None:
+    for lead_id in {*state, *expected.leads}:
+        assert state.get(lead_id) == expected.leads.get(lead_id), (
+            f"the state of {lead_id} is not the fold of its events"
+        )
+
+
+def everything_is_applied(progress: dict[int, Progress], expected: Expected) -> None:
+    for (topic, number), end in expected.ends.items():
+        applied = progress[number].applied.get(topic, -1)
+        assert applied == end - 1, f"{topic}, partition {number}: {applied} is applied of {end - 1}"
+    for number, time in expected.times.items():
+        assert progress[number].stream_time == time, f"partition {number}: stream time"
+
+
+class OffsetWatch:
+    """Compares, now and then, what the group has committed with what is durably applied."""
+
+    def __init__(self, bootstrap: str, app: str) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._app = app
+        self._bootstrap = bootstrap
+        self.compared = 0
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self._app)])
+        places = asked[self._app].result(20).topic_partitions
+        return {(tp.topic, tp.partition): tp.offset for tp in places if tp.offset >= 0}
+
+    def compare(self) -> None:
+        """Committed is asked first: what is applied can only have grown since."""
+        committed = self.committed()
+        _, progress = changelog_of(self._bootstrap, self._app)
+        for (topic, number), offset in committed.items():
+            applied = progress[number].applied.get(topic, -1) if number in progress else -1
+            assert offset <= applied + 1, f"{topic}, partition {number}: {offset} committed, {applied} applied"
+            self.compared += 1
