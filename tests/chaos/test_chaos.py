@@ -1,4 +1,4 @@
-"""Exactly once, whatever happens: workers are killed, frozen, moved and drained, the broker crashes, and nothing shows."""
+"""Exactly once: workers are killed, frozen, moved and drained, the broker crashes, and nothing of it shows."""
 
 from __future__ import annotations
 
