@@ -27,7 +27,8 @@ from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
 from streams.modelfile import read_model, read_text
 from streams.topics import INPUT_TOPICS
-from tests.chaos.verdict import OffsetWatch, judge, read
+from tests.chaos.verdict import OffsetWatch, judge
+from tests.kafka_topics import messages_of
 from tests.processes import LEADSTREAM
 
 APP = "chaos"
@@ -239,7 +240,7 @@ def _strike_while(
 def _finish(bootstrap: str, workers: Workers, watch: OffsetWatch) -> None:
     """Wait until the group has committed the end of every input."""
     ends: dict[tuple[str, int], int] = {}
-    for message in read(bootstrap, [topic.name for topic in INPUT_TOPICS]):
+    for message in messages_of(bootstrap, [topic.name for topic in INPUT_TOPICS]):
         ends[message.topic(), message.partition()] = message.offset() + 1
     deadline = time.monotonic() + 180
     while True:

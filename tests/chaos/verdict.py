@@ -6,54 +6,25 @@ no partitions, no batches. (The core itself is held to a naive oracle elsewhere.
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
-from streams.engine.envelope import PAYLOAD, RESERVED_KEY, unpack_progress
 from streams.engine.seam import Progress
-from streams.kafka import reader_config
 from streams.partitioning import partition_of
 from streams.qualification.events import Changed, Ignored, Qualified, Scored, event_of
-from streams.qualification.lead import Lead, unpack
+from streams.qualification.lead import Lead
 from streams.qualification.model.values import Model
 from streams.qualification.step import advance, step
-from streams.topics import INPUT_TOPICS, TOPICS, changelog_topic
+from streams.topics import INPUT_TOPICS, TOPICS
 from streams.wire.codec import Codec
+from tests.kafka_topics import changelog_of, messages_of
 
 Place = tuple[str, int, int]
 INPUTS = [topic.name for topic in INPUT_TOPICS]
-
-
-def read(bootstrap: str, topics: list[str]) -> list[Any]:
-    """All committed messages of the topics, each partition's in order."""
-    consumer = Consumer(reader_config(bootstrap))
-    found: list[Any] = []
-    try:
-        metadata = consumer.list_topics(timeout=20).topics
-        places = [TopicPartition(topic, number, 0) for topic in topics for number in metadata[topic].partitions]
-        consumer.assign(places)
-        left = {(place.topic, place.partition) for place in places}
-        heard = time.monotonic()
-        while left:
-            messages = consumer.consume(10_000, timeout=0.1)
-            if messages:
-                heard = time.monotonic()
-            assert time.monotonic() - heard < 60, f"the ends of {sorted(left)} are not heard of"
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    found.append(message)
-                else:
-                    assert error.code() == KafkaError._PARTITION_EOF, error
-                    left.discard((message.topic(), message.partition()))
-    finally:
-        consumer.close()
-    return found
 
 
 @dataclass
@@ -75,7 +46,7 @@ def expected_of(bootstrap: str, model: Model, partitions: int) -> Expected:
     """Fold the source topics, each lead by itself, in the order of time."""
     codec, outcome = Codec(), Expected()
     lives: dict[str, list[Any]] = defaultdict(list)
-    for message in read(bootstrap, INPUTS):
+    for message in messages_of(bootstrap, INPUTS):
         topic, number, offset = message.topic(), message.partition(), message.offset()
         outcome.ends[topic, number] = max(outcome.ends.get((topic, number), 0), offset + 1)
         if message.headers():
@@ -118,11 +89,11 @@ def _live(lead_id: str, events: list[Any], outcome: Expected, model: Model, part
 def judge(bootstrap: str, model: Model, partitions: int, app: str) -> Expected:
     """All that must hold of a run that has come to its end."""
     expected = expected_of(bootstrap, model, partitions)
-    outputs = read(bootstrap, ["mql-events", "sql-events", "lifecycle-events"])
+    outputs = messages_of(bootstrap, ["mql-events", "sql-events", "lifecycle-events"])
     every_qualification_is_there_once(outputs, expected)
     sequences_have_no_gaps(outputs)
-    last_scores_are_right(read(bootstrap, ["lead-scores"]), expected)
-    every_bad_record_is_a_dead_letter_once(read(bootstrap, ["dead-letters"]), expected)
+    last_scores_are_right(messages_of(bootstrap, ["lead-scores"]), expected)
+    every_bad_record_is_a_dead_letter_once(messages_of(bootstrap, ["dead-letters"]), expected)
     state, progress = changelog_of(bootstrap, app)
     states_equal_the_fold(state, expected)
     everything_is_applied(progress, expected)
@@ -181,20 +152,6 @@ def every_bad_record_is_a_dead_letter_once(messages: list[Any], expected: Expect
     assert set(places) == expected.bad, f"not dead-lettered: {sorted(expected.bad - set(places))[:3]}, wrongly so: "
     assert set(places.values()) <= {1}, "a bad record became more than one dead letter"
     assert places, "a run without bad records proves nothing"
-
-
-def changelog_of(bootstrap: str, app: str) -> tuple[dict[str, Lead], dict[int, Progress]]:
-    """Every lead's state, and every partition's progress, as a restore would find them."""
-    state: dict[str, Lead] = {}
-    progress: dict[int, Progress] = {}
-    for message in read(bootstrap, [changelog_topic(app).name]):
-        if message.key() == RESERVED_KEY:
-            progress[message.partition()] = unpack_progress(message.value())
-        elif message.value() is None:
-            state.pop(message.key().decode(), None)
-        else:
-            state[message.key().decode()] = unpack(message.value()[PAYLOAD:])
-    return state, progress
 
 
 def states_equal_the_fold(state: dict[str, Lead], expected: Expected) -> None:
