@@ -21,8 +21,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from confluent_kafka import KafkaException
-
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
 from streams.modelfile import read_model, read_text
@@ -245,10 +243,7 @@ def _finish(bootstrap: str, workers: Workers, watch: OffsetWatch) -> None:
     deadline = time.monotonic() + 180
     while True:
         workers.supervise()
-        try:
-            committed = watch.committed()
-        except KafkaException:
-            committed = {}
+        committed = watch.committed() or {}
         if all(committed.get(place, 0) >= end for place, end in ends.items()):
             return
         behind = {place: end - committed.get(place, 0) for place, end in ends.items() if committed.get(place, 0) < end}

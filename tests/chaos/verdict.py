@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.seam import Progress
@@ -178,14 +178,20 @@ class OffsetWatch:
         self._bootstrap = bootstrap
         self.compared = 0
 
-    def committed(self) -> dict[tuple[str, int], int]:
+    def committed(self) -> dict[tuple[str, int], int] | None:
+        """The group's offsets; None while the broker, or its group coordinator, is not there."""
         asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self._app)])
-        places = asked[self._app].result(20).topic_partitions
+        try:
+            places = asked[self._app].result(20).topic_partitions
+        except (KafkaException, TimeoutError):
+            return None
         return {(tp.topic, tp.partition): tp.offset for tp in places if tp.offset >= 0}
 
     def compare(self) -> None:
         """Committed is asked first: what is applied can only have grown since."""
         committed = self.committed()
+        if committed is None:
+            return  # the next look will tell
         _, progress = changelog_of(self._bootstrap, self._app)
         for (topic, number), offset in committed.items():
             applied = progress[number].applied.get(topic, -1) if number in progress else -1
