@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
+from streams.local.parent import die_with_parent
 from streams.modelfile import read_model, read_text
 from streams.topics import INPUT_TOPICS
 from tests.chaos.verdict import OffsetWatch, judge
@@ -47,7 +48,7 @@ class Plan:
 
 
 SHORT = {"events": 24_000, "seconds": 45.0, "partitions": 4, "between_blows": (1.0, 4.0)}
-LONG = {"events": 300_000, "seconds": 240.0, "partitions": 12, "between_blows": (1.0, 8.0)}
+LONG = {"events": 300_000, "seconds": 150.0, "partitions": 12, "between_blows": (1.0, 8.0)}
 
 
 class Workers:
@@ -65,7 +66,7 @@ class Workers:
 
     def start(self) -> subprocess.Popen[bytes]:
         with (self._folder / "workers.log").open("ab") as log:
-            worker = subprocess.Popen(self._command, stdout=log, stderr=log)
+            worker = subprocess.Popen(self._command, stdout=log, stderr=log, preexec_fn=die_with_parent())
         self.running.append(worker)
         return worker
 
@@ -177,13 +178,14 @@ def run(plan: Plan, folder: Path) -> str:
         Workers(broker.bootstrap, model_file, folder) as all_,
     ):
         ensure_topics(broker.bootstrap, plan.partitions, APP)
-        hand, watch = Hand(plan.seed, all_, broker), OffsetWatch(broker.bootstrap, APP)
+        hand, watch = Hand(plan.seed, all_, broker), OffsetWatch(broker.bootstrap, APP, plan.partitions)
         for _ in range(plan.workers[0]):
             all_.start()
         source = [str(plan.seed), str(plan.events), str(plan.seconds)]
         publisher = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("workload.py")), broker.bootstrap, *source],
             env=_environment(),
+            preexec_fn=die_with_parent(),
         )
         try:
             _strike_while(publisher, hand, all_, watch, plan)

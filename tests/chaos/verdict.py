@@ -10,8 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.engine.seam import Progress
 from streams.partitioning import partition_of
@@ -172,20 +171,24 @@ def everything_is_applied(progress: dict[int, Progress], expected: Expected) -> 
 class OffsetWatch:
     """Compares, now and then, what the group has committed with what is durably applied."""
 
-    def __init__(self, bootstrap: str, app: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+    def __init__(self, bootstrap: str, app: str, partitions: int) -> None:
         self._app = app
         self._bootstrap = bootstrap
+        self._places = [TopicPartition(topic, number) for topic in INPUTS for number in range(partitions)]
         self.compared = 0
 
     def committed(self) -> dict[tuple[str, int], int] | None:
         """The group's offsets; None while the broker, or its group coordinator, is not there."""
-        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self._app)])
+        # A consumer that joins nothing: librdkafka's admin client aborts the process when its broker dies at the wrong
+        # moment of this question.
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": self._app})
         try:
-            places = asked[self._app].result(20).topic_partitions
-        except (KafkaException, TimeoutError):
+            places = consumer.committed(self._places, timeout=20)
+        except KafkaException:
             return None
-        return {(tp.topic, tp.partition): tp.offset for tp in places if tp.offset >= 0}
+        finally:
+            consumer.close()
+        return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
 
     def compare(self) -> None:
         """Committed is asked first: what is applied can only have grown since."""
