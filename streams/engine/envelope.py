@@ -1,8 +1,8 @@
 """The changelog's own format: the envelope around a key's state, and the reserved record of a partition.
 
-An envelope is `version (1 byte) | due time (int64 big-endian, ms; 0 for none) | the application's packed
-state`. Due times stand outside the packed state so that a restore rebuilds the timers without unpacking
-anything.
+An envelope is `version (1 byte) | due time (int64 big-endian, ms; 0 for none) | CRC-32 of the rest (uint32
+big-endian) | the application's packed state`. Due times stand outside the packed state so that a restore
+rebuilds the timers without unpacking anything; the checksum tells it what is not as it was written.
 
 The reserved record's value is `version (1 byte) | MessagePack of Progress`. Its key can be nobody's: it is
 not UTF-8.
@@ -11,14 +11,15 @@ not UTF-8.
 from __future__ import annotations
 
 import struct
+from zlib import crc32
 
 import msgspec
 
 from streams.engine.seam import EngineError, Progress
 
 RESERVED_KEY = b"\xff\x00partition"
-VERSION = 1
-_HEAD = struct.Struct(">Bq")
+VERSION = 2
+_HEAD = struct.Struct(">BqI")
 PAYLOAD = _HEAD.size
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -31,7 +32,14 @@ class CorruptChangelog(EngineError):
 
 def wrap(payload: bytes, due: int | None) -> bytes:
     """Put a key's packed state into its envelope."""
-    return _HEAD.pack(VERSION, due or 0) + payload
+    return _HEAD.pack(VERSION, due or 0, crc32(payload)) + payload
+
+
+def check(envelope: bytes) -> None:
+    """Raise ValueError for bytes that `wrap` of a version known here did not write, or that have changed since."""
+    due_of(envelope)
+    if _HEAD.unpack_from(envelope)[2] != crc32(envelope[PAYLOAD:]):
+        raise ValueError("its checksum says that it is not what was written")
 
 
 def due_of(envelope: bytes) -> int | None:

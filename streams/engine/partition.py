@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from streams.engine.clock import Clock
-from streams.engine.envelope import PAYLOAD, due_of, wrap
+from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
 from streams.engine.merge import Decoded
 from streams.engine.seam import Effects, Logic, Output, Progress
 
@@ -109,7 +109,13 @@ class StateBatch:
         value = self._state.values.get(key)
         if value is None:
             return None
-        found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
+        try:
+            found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
+        except Exception as error:
+            raise CorruptChangelog(
+                f"The changelog's state of the key {key!r}, partition {self.partition}, is not this application's: "
+                f"{error}. State is never guessed: find out who else writes to the changelog, or which release did."
+            ) from error
         return found
 
     def due(self, key: bytes) -> int | None:

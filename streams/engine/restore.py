@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.engine.config import CLIENT_LOG
-from streams.engine.envelope import RESERVED_KEY, CorruptChangelog, due_of, unpack_progress
+from streams.engine.envelope import RESERVED_KEY, CorruptChangelog, check, unpack_progress
 from streams.engine.partition import PartitionState
 from streams.engine.seam import EngineError, Observer
 
@@ -111,7 +111,7 @@ def _load(state: PartitionState, changelog: str, offset: int, key: bytes | None,
         elif value is None:
             state.values.pop(key, None)
         else:
-            due_of(value)
+            check(value)
             state.values[key] = value
     except ValueError as error:
         raise CorruptChangelog(

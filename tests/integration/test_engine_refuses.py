@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from engine_bed import Bed
 
-from streams.engine.envelope import RESERVED_KEY, pack_progress
+from streams.engine.envelope import RESERVED_KEY, pack_progress, wrap
 from streams.engine.seam import Progress
 
 pytestmark = pytest.mark.integration
@@ -40,14 +40,25 @@ def test_a_changelog_with_another_number_of_partitions(bed: Bed) -> None:
     assert f"{bed.app_id}-changelog has {bed.partitions + 2} partitions" in refused(bed)
 
 
-def test_a_foreign_record_in_the_changelog_names_partition_and_offset(bed: Bed) -> None:
-    bed.send("changelog", b"key", b"\x01" + bytes(8), 1)
-    bed.send("changelog", b"key", b"not ours", 1)
+@pytest.mark.parametrize(
+    "foreign",
+    [b"", b"not ours", b"\x01" + bytes(8), wrap(b"state", None)[:-1], wrap(b"state", None)[:-1] + b"x"],
+    ids=["empty", "somebody else's", "an older format", "cut off", "a byte changed"],
+)
+def test_a_foreign_record_in_the_changelog_names_partition_and_offset(bed: Bed, foreign: bytes) -> None:
+    bed.send("changelog", b"key", wrap(b"state", None), 1)
+    bed.send("changelog", b"key", foreign, 1)
     bed.views(0)
     log = refused(bed)
     assert f"{bed.app_id}-changelog, partition 1, offset 1: not a record of this engine" in log
     assert "start again" in log
     assert list(bed.read("counted")) == []
+
+
+def test_a_record_without_a_key_in_the_changelog(bed: Bed) -> None:
+    bed.send("changelog", None, wrap(b"state", None), 1)
+    bed.views(0)
+    assert f"{bed.app_id}-changelog, partition 1, offset 0: not a record of this engine: it has no key" in refused(bed)
 
 
 def test_state_that_was_spread_over_another_number_of_partitions(bed: Bed) -> None:

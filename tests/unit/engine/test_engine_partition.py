@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine.clock import Clock
-from streams.engine.envelope import wrap
+from streams.engine.envelope import PAYLOAD, CorruptChangelog, wrap
 from streams.engine.partition import PartitionState, StateBatch
 from streams.engine.seam import Effects, Output, PlainRecord, Progress
 
@@ -31,7 +31,14 @@ def test_nothing_of_a_batch_shows_before_it_is_applied() -> None:
     assert (state.stream_time, state.applied) == (100, {"views": 0})
     state.apply(effects)
     assert (state.stream_time, state.applied) == (300, {"views": 2})
-    assert LOGIC.unpack(state.values[b"a"][9:]) == Count(2, 200)
+    assert LOGIC.unpack(state.values[b"a"][PAYLOAD:]) == Count(2, 200)
+
+
+def test_state_that_the_logic_does_not_know_is_named_with_its_key_and_partition() -> None:
+    state = PartitionState(3, 12)
+    state.values[b"a"] = wrap(b"somebody else's", None)
+    with pytest.raises(CorruptChangelog, match=r"b'a', partition 3, is not this application's"):
+        batch_of(state, (b"a", 100))
 
 
 def test_the_same_batch_twice_from_the_same_state_gives_the_same_effects() -> None:
