@@ -17,9 +17,9 @@ from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 
 BATCH_RECORDS = 2_000
 BATCH_DUE = 500
-#: A source is not fetched while this much of it waits.
 #: The broker answers every fetch within a tenth of a second; one that was silent for this long may hold news.
 HEARD_MS = 5_000
+#: A source is not fetched while this much of it waits.
 BUFFER_RECORDS = 4_000
 BUFFER_BYTES = 16 * 1024 * 1024
 _BLOCKED_SECONDS = 0.02
