@@ -76,9 +76,7 @@ class Bed:
         log = (self._folder / f"worker-{len(self._workers)}.log").open("wb")
         command = [sys.executable, str(WORKER), self.bootstrap, self.app_id, str(self.partitions)]
         env = {**os.environ, **({"SILENT_WHILE": str(silent_while)} if silent_while else {})}
-        worker = subprocess.Popen(
-            [*command, instance] if instance else command, stdout=log, stderr=log, env=environment
-        )
+        worker = subprocess.Popen([*command, instance] if instance else command, stdout=log, stderr=log, env=env)
         self._workers.append(worker)
         return worker
 
