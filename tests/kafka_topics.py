@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from streams.engine.envelope import PAYLOAD, RESERVED_KEY, unpack_progress
 from streams.engine.seam import Progress
 from streams.kafka import producer_config, reader_config
-from streams.qualification.lead import Lead, unpack
+from streams.qualification.lead import Lead
+from streams.qualification.state import unpack
 from streams.topics import changelog_topic
 from streams.wire.codec import Codec
 
