@@ -12,8 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from streams.engine.envelope import PAYLOAD, RESERVED_KEY, unpack_progress
 from streams.engine.seam import Progress
 from streams.kafka import producer_config, reader_config
-from streams.qualification.lead import Lead
-from streams.qualification.state import unpack
+from streams.qualification.state import State, unpack
 from streams.topics import changelog_topic
 from streams.wire.codec import Codec
 
@@ -60,9 +59,9 @@ def read_all(bootstrap: str, *topics: str) -> dict[str, list[tuple[Any, dict[str
     return found
 
 
-def changelog_of(bootstrap: str, app: str) -> tuple[dict[str, Lead], dict[int, Progress]]:
-    """Every lead's state, and every partition's progress, as a restore would find them."""
-    state: dict[str, Lead] = {}
+def changelog_of(bootstrap: str, app: str) -> tuple[dict[str, State], dict[int, Progress]]:
+    """Every id's state, and every partition's progress, as a restore would find them."""
+    state: dict[str, State] = {}
     progress: dict[int, Progress] = {}
     for message in messages_of(bootstrap, [changelog_topic(app).name]):
         if message.key() == RESERVED_KEY:

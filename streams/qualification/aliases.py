@@ -20,11 +20,12 @@ def add_alias(lead: Lead, alias: str, target: str) -> bool:
     if alias == lead.lead_id:
         return True
     aliases = lead.aliases
+    target = "" if target == lead.lead_id else target
     if alias not in aliases:
         characters = sum(map(len, aliases)) + sum(map(len, aliases.values()))
         if len(aliases) >= MOST_ALIASES or characters + len(alias) + len(target) > MOST_CHARACTERS:
             return False
-    aliases[alias] = "" if target == lead.lead_id else target
+    aliases[alias] = target
     return True
 
 

@@ -47,8 +47,8 @@ def receive_event(
     `stream_time` and `due` are those of `judged_at` and `step_owned`.
     """
     if event.kind == "identity_link":
-        fields = event.fields
-        link = Link(id_, fields["lead_id"], event.event_id, event.occurred_at, event.arrival, fields["revoked"])
+        revoked = event.fields["revoked"]
+        link = Link(id_, event.lead_id, event.event_id, event.occurred_at, event.arrival, revoked)
         return receive(id_, state, link, stream_time, model, due)
     if isinstance(state, Alias):
         return _event_at_alias(id_, state, event, passed, stream_time, model)

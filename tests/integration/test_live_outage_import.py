@@ -82,4 +82,4 @@ def test_a_live_day_an_outage_and_an_import_tell_the_same_story(tmp_path: Path) 
         assert set(told.values()) == {len(MODES)}, "each group tells everything, and once"
         states = {app: changelog_of(address, app)[0] for app in MODES}
     for app in MODES:
-        assert states[app] == expected.leads, f"the state after {app} is not the fold of the events"
+        assert states[app] == expected.states, f"the state after {app} is not the fold of the events"
