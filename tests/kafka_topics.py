@@ -46,6 +46,14 @@ def messages_of(bootstrap: str, topics: Iterable[str]) -> list[Any]:
     return found
 
 
+def ends_of(bootstrap: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """One past the last record of every partition that has any, (topic, partition) -> offset."""
+    ends: dict[tuple[str, int], int] = {}
+    for message in messages_of(bootstrap, topics):
+        ends[message.topic(), message.partition()] = message.offset() + 1
+    return ends
+
+
 def read_all(bootstrap: str, *topics: str) -> dict[str, list[tuple[Any, dict[str, Any] | None]]]:
     """All committed records of the topics, topic -> [(message, record)]; a tombstone's record is None."""
     found: dict[str, list[tuple[Any, dict[str, Any] | None]]] = defaultdict(list)

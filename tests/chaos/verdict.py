@@ -19,7 +19,7 @@ from streams.qualification.messages import Forget, Forward, Link, Merge
 from streams.qualification.model.values import Model
 from streams.qualification.population import Population
 from streams.qualification.state import State
-from streams.topics import INPUT_TOPICS, TOPICS
+from streams.topics import INPUT_TOPICS, SOURCE_TOPICS, TOPICS
 from streams.wire.codec import Codec
 from tests.kafka_topics import changelog_of, messages_of
 
@@ -37,6 +37,9 @@ class Expected:
     ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     #: lead -> its last score, None for a tombstone
     scores: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    #: how many states travelled to another id, and how many events were forwarded
+    merges: int = 0
+    forwards: int = 0
     bad: set[Place] = field(default_factory=set)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     #: partition -> largest time
@@ -57,7 +60,9 @@ def expected_of(bootstrap: str, model: Model, partitions: int) -> Expected:
         assert isinstance(fields, dict), fields
         event = event_of(TOPICS[topic].kind or "", fields, message.timestamp()[1])
         events.append(event)
-        outcome.times[number] = max(outcome.times.get(number, 0), event.occurred_at)
+        # An event on a wrong partition is seen there, and then where it belongs.
+        for partition in (number, partition_of(message.key(), partitions)):
+            outcome.times[partition] = max(outcome.times.get(partition, 0), event.occurred_at)
     population = Population(model)
     for event in sorted(events, key=lambda one: one.occurred_at):
         happened = population.take(event, event.occurred_at)
@@ -65,6 +70,8 @@ def expected_of(bootstrap: str, model: Model, partitions: int) -> Expected:
             if isinstance(one, Forward | Link | Merge | Forget):
                 number = partition_of(one.lead_id.encode(), partitions)
                 time = event.occurred_at if isinstance(one, Forward) else one.occurred_at
+                outcome.forwards += isinstance(one, Forward)
+                outcome.merges += isinstance(one, Merge) and one.lead is not None
                 outcome.times[number] = max(outcome.times.get(number, 0), time)
         _note(happened, outcome)
     for lead_id in population.leads:
@@ -91,6 +98,8 @@ def judge(bootstrap: str, model: Model, partitions: int, app: str) -> Expected:
     every_qualification_is_there_once(outputs, expected)
     sequences_have_no_gaps(outputs)
     last_scores_are_right(messages_of(bootstrap, ["lead-scores"]), expected)
+    assert expected.merges, "a run without merges proves nothing of them"
+    assert expected.forwards, "a run without forwarded events proves nothing of them"
     every_bad_record_is_a_dead_letter_once(messages_of(bootstrap, ["dead-letters"]), expected)
     state, progress = changelog_of(bootstrap, app)
     states_equal_the_fold(state, expected)
@@ -177,7 +186,8 @@ class OffsetWatch:
     def __init__(self, bootstrap: str, app: str, partitions: int) -> None:
         self._app = app
         self._bootstrap = bootstrap
-        self._places = [TopicPartition(topic, number) for topic in INPUTS for number in range(partitions)]
+        topics = [topic.name for topic in SOURCE_TOPICS]
+        self._places = [TopicPartition(topic, number) for topic in topics for number in range(partitions)]
         self.compared = 0
 
     def committed(self) -> dict[tuple[str, int], int] | None:
