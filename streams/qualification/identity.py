@@ -69,8 +69,7 @@ def receive(
     if isinstance(message, Merge):
         return _merge(id_, state, message, stream_time, model, due)
     if isinstance(message, Forget):
-        pointed = isinstance(state, Alias) and state.to == message.target
-        return Outcome(None if pointed else state, [], due)
+        return Outcome(None if _is_meant(state, message) else state, [], due)
     if message.to == id_:
         return _ignored(state, "self_link", due)
     if isinstance(state, Alias):
@@ -83,6 +82,11 @@ def receive(
     if message.occurred_at <= state.unlinked_at:
         return _ignored(state, "older_link", due)
     return _take_out(state, message, stream_time, model, due)
+
+
+def _is_meant(state: State | None, forget: Forget) -> bool:
+    """Whether the state is the alias that is to be forgotten: not one that has been made since."""
+    return isinstance(state, Alias) and state.to == forget.target and state.since <= forget.occurred_at
 
 
 def _ignored(state: State | None, reason: str, due: int | None) -> Outcome:
