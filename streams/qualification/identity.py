@@ -14,6 +14,7 @@ from streams.qualification.events import Event, Ignored, Transition
 from streams.qualification.ids import message_id
 from streams.qualification.lead import LEAD, VISITOR, Lead
 from streams.qualification.lifecycle import judge
+from streams.qualification.memory import event_digest, is_duplicate, remember_event
 from streams.qualification.merge import join
 from streams.qualification.messages import MOST_PASSED, Forget, Forward, Link, Merge, Message
 from streams.qualification.model.values import Model
@@ -176,7 +177,9 @@ def _merge(
             onward = msgspec.structs.replace(merge, lead_id=state.to, passed=(*merge.passed, id_))
             return Outcome(state, [onward])
         alias, state = state, None
-    theirs = merge.lead
+    theirs, digest = merge.lead, event_digest(merge.event_id)
+    if theirs is not None and state is not None and is_duplicate(state, digest):
+        return _ignored(state, "duplicate", due)  # state is built anew, and what was said then is still on its way
     if theirs is None and state is not None and state.stage != VISITOR:
         return Outcome(state, _remember_aliases(state, merge), due)  # it knows who it is: no news to be judged
     known_until = [lead.as_of for lead in (state, theirs) if lead is not None]
@@ -187,6 +190,7 @@ def _merge(
     lead.last_event = max(lead.last_event, at)
     if theirs is not None:
         join(turn, theirs, at)
+        remember_event(lead, digest)
     turn.out += _remember_aliases(lead, merge)
     if lead.stage == VISITOR:
         turn.change(at, "IDENTIFIED", to=LEAD)

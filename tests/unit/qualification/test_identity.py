@@ -145,6 +145,14 @@ def test_repeats_of_a_link_change_nothing() -> None:
     assert town.people.states["anon"] == Alias("vera", days(1))
 
 
+def test_a_state_that_arrives_again_is_added_once() -> None:
+    town = Town(*warm("anon", days(0)), link("anon", "vera", days(1)))
+    (merge,) = [one for one in town.out if isinstance(one, Merge)]
+    vera = town.lead("vera").copy()
+    again = receive("vera", town.lead("vera"), merge, days(1), DEFAULT, None)
+    assert (again.state, again.transitions) == (vera, [Ignored("duplicate")])
+
+
 def test_a_later_link_to_another_lead_takes_future_events_and_leaves_history() -> None:
     town = Town(*warm("anon", days(0)), link("anon", "vera", days(1)), link("anon", "paul", days(2)))
     town.tell(by("anon", pricing(days(3))))
