@@ -248,7 +248,7 @@ def _await_served(admin: AdminClient, topics: Iterable[Topic], partitions: int) 
 
 
 def _mend(admin: AdminClient, topics: Iterable[Topic]) -> list[Drift]:
-    """Set what differs from the topic table; settings it doesn't name are the operator's."""
+    """Set what differs from the topic table; settings it doesn't name, and a shorter retention, are the operator's."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
@@ -263,7 +263,7 @@ def _mend(admin: AdminClient, topics: Iterable[Topic]) -> list[Drift]:
             current = outcome.result()
             for setting, value in by_name[resource.name].config.items():
                 has = current[setting].value if setting in current else "unknown to this broker"
-                if has != value:
+                if has != value and not _is_kept_shorter(setting, str(has), value):
                     found.append(Drift(resource.name, setting, str(has), value))
                     changes.setdefault(resource.name, []).append(
                         ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
@@ -277,3 +277,8 @@ def _mend(admin: AdminClient, topics: Iterable[Topic]) -> list[Drift]:
     except KafkaException as error:
         raise TopicsFailed(f"Kafka did not let us compare or change topics: {error.args[0].str()}.") from None
     return found
+
+
+def _is_kept_shorter(setting: str, has: str, wanted: str) -> bool:
+    """Whether somebody keeps less than we do: how long what people did may be kept is not ours to say."""
+    return setting in ("retention.ms", "max.compaction.lag.ms") and has.isdigit() and int(has) < int(wanted)

@@ -54,13 +54,17 @@ def test_topics_are_created_as_the_table_says_mended_and_never_repartitioned() -
         again = topics(address, "--app", "scoring")
         assert (again.returncode, again.stdout) == (0, "All topics are there, 3 partitions each.\n")
 
-        set_config(address, "page-views", "retention.ms", "1000")
+        set_config(address, "page-views", "retention.ms", "-1")
+        set_config(address, "downloads", "retention.ms", "1000")
+        set_config(address, "lead-scores", "max.compaction.lag.ms", "1000")
         set_config(address, "page-views", "segment.bytes", "20971520")
         mended = ensure_topics(address, app_id="scoring")
         wanted = TOPICS["page-views"].config["retention.ms"]
-        assert mended.mended == (Drift("page-views", "retention.ms", "1000", wanted),)
+        assert mended.mended == (Drift("page-views", "retention.ms", "-1", wanted),)
         assert config(address, "page-views")["retention.ms"] == wanted
         assert config(address, "page-views")["segment.bytes"] == "20971520"  # the operator's own
+        assert config(address, "downloads")["retention.ms"] == "1000"  # keeping less is the operator's right
+        assert config(address, "lead-scores")["max.compaction.lag.ms"] == "1000"
 
         more = topics(address, "--partitions", "4", "--app", "scoring")
         assert more.returncode == 1
