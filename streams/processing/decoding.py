@@ -50,12 +50,13 @@ class Decoder:
     def decode(self, record: Record) -> Decoded:
         """A bad record is a value too. Raises Unavailable while the registry is away."""
         topic, raw, arrival = record.topic, record.value, record.timestamp
-        if topic == STRAYS:
+        kind = _KIND_OF.get(topic)
+        if kind is None:
             return self._stray(record)
         if raw is not None and len(raw) <= MAX_VALUE_BYTES:
             valid = self._codec.decode_valid(topic, raw)
             if valid is not None and misplaced(topic, valid, arrival, record.key) is None:
-                event = event_of(_KIND_OF[topic], valid, arrival)
+                event = event_of(kind, valid, arrival)
                 return Decoded(event.occurred_at, event)
         return self._examine(record)
 

@@ -71,7 +71,12 @@ class LeadLogic:
         if state.__class__ is Lead and event.kind != "identity_link":  # as nearly always: no way but the short one
             at = judged_at(state, event, batch.stream_time or 0, self._model)
             after = step_owned(state, event, at, self._model, batch.due(key))
-            self._settle(key, True, after.lead, after.due, after.transitions, batch)
+            if after.lead is not None:
+                batch.put(key, after.lead, after.due)
+            else:
+                batch.delete(key)
+            if after.transitions:
+                self._say(key, after.transitions, batch)
         elif state is None and partition_of(key, self._partitions) != record.partition:
             self._counter.strayed(record.topic)
             batch.emit(self._strays.forwarding(key.decode(), event, Passing(record)))
@@ -130,9 +135,14 @@ class LeadLogic:
             batch.put(key, state, due)
         elif known:
             batch.delete(key)
+        self._say(key, out, batch)
+
+    def _say(self, key: bytes, out: Sequence[Transition], batch: Batch) -> None:
         for one in out:
             self._counter.happened(one)
-            if isinstance(one, Qualified | Changed | Scored):
+            if isinstance(one, Ignored):
+                continue
+            if isinstance(one, (Qualified, Changed, Scored)):
                 batch.emit(published(self._codec, key, one))
-            elif not isinstance(one, Ignored | Forward):
+            elif not isinstance(one, Forward):
                 batch.emit(self._strays.telling(one))
