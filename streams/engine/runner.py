@@ -17,7 +17,7 @@ from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 
 BATCH_RECORDS = 2_000
 BATCH_DUE = 500
-#: The broker answers every fetch within a tenth of a second; one that was silent for this long may hold news.
+#: The broker answers every fetch within milliseconds; one that was silent for this long may hold news.
 HEARD_MS = 5_000
 #: A source is not fetched while this much of it waits.
 BUFFER_RECORDS = 4_000
