@@ -106,9 +106,9 @@ class PartitionRunner:
         sources = list(self.sources.values())
         items = take(sources, self._logic.decode, caught_up, BATCH_RECORDS)
         at, due = self._due(sources, items, caught_up)
-        if not items and not due:
-            return False
         batch = StateBatch(self.state, self._logic)
+        if not self._logic.begin(batch) and not items and not due:
+            return False
         batch.run_due(due, at)
         batch.run(items, self._clock)
         effects = batch.effects(items)
