@@ -15,7 +15,7 @@ from streams.kafka import DEFAULT_APP, ensure_topics
 from streams.monitoring.metrics import WorkerMetrics
 from streams.processing import LeadLogic
 from streams.qualification.model.values import Model
-from streams.topics import INPUT_TOPICS, OUTPUT_TOPICS, changelog_topic
+from streams.topics import OUTPUT_TOPICS, SOURCE_TOPICS, changelog_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
 
@@ -51,11 +51,11 @@ def run_worker(
         metrics.serve(metrics_port)
     codec = Codec(schema_registry)
     _register_outputs(codec)
-    logic = LeadLogic(codec, model, report.partitions, lambda: time.time_ns() // 1_000_000, metrics)
+    logic = LeadLogic(codec, model, report.partitions, lambda: time.time_ns() // 1_000_000, metrics, app_id)
     config = EngineConfig(
         app_id=app_id,
         bootstrap=bootstrap,
-        topics=tuple(topic.name for topic in INPUT_TOPICS),
+        topics=tuple(topic.name for topic in SOURCE_TOPICS),
         changelog_topic=changelog_topic(app_id).name,
         partitions=report.partitions,
         grace_ms=model.grace_ms,
@@ -73,7 +73,7 @@ def _register_outputs(codec: Codec) -> None:
     told = False
     while True:
         try:
-            return codec.prepare(topic.name for topic in OUTPUT_TOPICS)
+            return codec.prepare(topic.name for topic in (*OUTPUT_TOPICS, *SOURCE_TOPICS) if topic.role != "input")
         except RegistryUnavailable as error:
             if not told:
                 print(f"waiting: {error}", file=sys.stderr, flush=True)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from streams.errors import UsageError
-from streams.qualification.events import Changed, Ignored, Qualified, event_of
+from streams.qualification.events import Changed, Ignored, Qualified, Transition, event_of
 from streams.qualification.lead import Lead
 from streams.qualification.model.values import Model
-from streams.qualification.step import After, advance_owned, judged_at, step_owned
+from streams.qualification.population import Population
+from streams.qualification.state import Alias
 from streams.topics import INPUT_TOPICS, TOPICS
 from streams.wire.bad import BadRecord
 from streams.wire.jsonlines import BadLine, Line, read_lines
@@ -44,6 +45,7 @@ class Replay:
     until: int = 0
     events: int = 0
     leads: dict[str, Lead] = field(default_factory=dict)
+    aliases: dict[str, Alias] = field(default_factory=dict)
     transitions: list[Qualified | Changed] = field(default_factory=list)
     #: sales' answers in order: (lead id, disposition, when)
     answers: list[tuple[str, str, int]] = field(default_factory=list)
@@ -61,22 +63,17 @@ def replay(events: Iterable[tuple[str, dict[str, Any]]], model: Model, now: int)
     if not ordered:
         return result
     result.until = min(ordered[-1][1]["occurred_at"], now)
-    leads = result.leads
-    due: dict[str, int | None] = {}
+    population = Population(model)
     for topic, fields in ordered:
         kind = TOPICS[topic].kind
         assert kind is not None, "inputs have kinds"
         event = event_of(kind, fields, result.until)
-        key = fields[TOPICS[topic].key_field]
         if kind == "sales_feedback":
             result.answers.append((event.lead_id, fields["disposition"], event.occurred_at))
-        lead = leads.get(key)
-        at = judged_at(lead, event, event.occurred_at, model)
-        after = step_owned(lead, event, at, model, due.get(key))
-        due[key] = after.due
-        _keep(result, key, after)
-    for key, lead in list(leads.items()):
-        _keep(result, key, advance_owned(lead, result.until, model))
+        _count(result, population.take(event, event.occurred_at))
+    for id_ in population.leads:
+        _count(result, population.advance(id_, result.until))
+    result.leads, result.aliases = population.leads, population.aliases
     return result
 
 
@@ -111,12 +108,8 @@ def _invalid(line: Line) -> BadRecord | None:
     return invalid(line.topic, line.event, line.event["occurred_at"], key)
 
 
-def _keep(result: Replay, key: str, after: After) -> None:
-    if after.lead is None:
-        result.leads.pop(key, None)
-    else:
-        result.leads[key] = after.lead
-    for one in after.transitions:
+def _count(result: Replay, transitions: Iterable[Transition]) -> None:
+    for one in transitions:
         if isinstance(one, Ignored):
             result.ignored[one.reason] = result.ignored.get(one.reason, 0) + 1
         elif isinstance(one, Qualified | Changed):

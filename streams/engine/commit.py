@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 TRANSACTION_TIMEOUT_MS = 15_000
 _CALL_SECONDS = 5.0
 _REDO_LIMIT = 10
+#: A source record of the default size, handed on within a record of our own, must pass. The topic has the last word.
+_LARGEST_MESSAGE = 2_000_000
 
 
 class TransactionalCommitter:
@@ -47,6 +49,7 @@ class TransactionalCommitter:
                 "linger.ms": 0,  # a transaction is flushed at once anyway
                 "compression.type": "lz4",
                 "queue.buffering.max.messages": 1_000_000,
+                "message.max.bytes": _LARGEST_MESSAGE,
                 "partitioner": "murmur2_random",
                 **client,
                 "transactional.id": self.transactional_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.qualification.aliases import forget_aliases, link_address
 from streams.qualification.due import look_again_at, pass_time
 from streams.qualification.events import Event, Transition
 from streams.qualification.feedback import DISPOSITIONS, take_feedback
@@ -105,12 +106,10 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
     if is_duplicate(lead, digest):
         turn.ignore("duplicate")
         return False
-    if event.kind == "identity_link":
-        turn.ignore("identity_link")  # merging leads is not part of the core yet
-        return False
     lead.as_of = at
     if event.kind == "erasure":
         turn.forget(at, "ERASED", None)
+        forget_aliases(turn, event)
         return True
     noise = noise_reason(event.kind, event.fields, event.occurred_at, model)
     if noise is None and event.kind == "sales_feedback" and event.fields["disposition"] not in DISPOSITIONS:
@@ -142,8 +141,10 @@ def _remember(turn: Turn, event: Event, at: int) -> str:
     if event.kind == "page_view":
         remember_visit(lead, event)
     elif event.kind == "lead_profile":
+        address = lead.profile.get("email")
         if update_profile(lead.profile, lead.said, event.fields, event.occurred_at):
             turn.profile_changed()
+            link_address(turn, address, event)
         if lead.stage == VISITOR:
             turn.groups_changed()
             turn.change(at, "IDENTIFIED", to=LEAD)

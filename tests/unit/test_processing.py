@@ -40,7 +40,7 @@ class Emitted:
 
 def letter_of(key: bytes | None, value: bytes | None, topic: str = "erasures") -> tuple[Output, dict[str, Any]]:
     """The one thing that is written for a bad record, and the letter in it."""
-    logic = LeadLogic(CODEC, read_model(None), 12, lambda: NOW, Uncounted())
+    logic = LeadLogic(CODEC, read_model(None), 12, lambda: NOW, Uncounted(), "app")
     record = PlainRecord(topic, 0, 0, NOW, key, value)
     batch: Any = Emitted()
     logic.handle(record, logic.decode(record), batch)

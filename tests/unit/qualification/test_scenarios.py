@@ -26,6 +26,7 @@ from handmade import (
 from streams.modelfile import read_model
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
 from streams.qualification.lead import Lead
+from streams.qualification.messages import Forget
 from streams.qualification.model.values import Model
 from streams.qualification.step import advance, judged_at, step, step_owned
 
@@ -261,7 +262,10 @@ def test_an_erased_lead_leaves_nothing_and_its_next_life_is_new() -> None:
     story = Story(buyer(days(0)), *interested(days(1)), erasure(days(2)))
     assert story.lead is None
     assert story.causes[-1] == "ERASED"
-    assert story.out[-1] == Scored("lead-1", None)
+    assert story.out[-2] == Scored("lead-1", None)
+    told = story.out[-1]
+    assert isinstance(told, Forget)
+    assert (told.lead_id, told.target) == ("email:vera@example.com", "lead-1")
     story.tell(buyer(days(2)))
     assert story.changes[-1]["sequence"] == 1
     ids = [one["event_id"] for one in story.changes]
