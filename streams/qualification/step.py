@@ -65,11 +65,9 @@ UNKNOWN_DUE = 0
 def step_owned(lead: Lead | None, event: Event, at: int, model: Model, due: int | None = UNKNOWN_DUE) -> After:
     """:func:`step` for a caller that lets `lead` be changed in place, and knows when something will be `due` for it.
 
-    What was due under another version of the model is not trusted.
+    A lead that another model judged is to be carried over first (`succession.succeed`).
     """
     turn = Turn(lead if lead is not None else _unknown(event, at), model)
-    if lead is not None and lead.judged_by != model.identity:
-        due = UNKNOWN_DUE
     if lead is not None and due is not None and due <= at:
         pass_time(turn, at)
         if turn.gone:
