@@ -46,9 +46,7 @@ def changes(before: HalfLives, model: Model) -> list[str]:
         if group.name != name:
             said.append(f"group {name} goes on as {group.name}")
         if group.half_life_ms != old:
-            said.append(
-                f"half-life of {group.name}: {old / DAY_MS:g} d until now, {group.half_life_ms / DAY_MS:g} d now"
-            )
+            said.append(f"half-life of {group.name}: {group.half_life_ms / DAY_MS:g} d after {old / DAY_MS:g} d")
     return said
 
 
