@@ -61,7 +61,7 @@ class WorkerMetrics(Observer):
         )
         self._strays = Counter(
             "leads_strays_total",
-            "Leads first seen on a partition that their key does not belong to.",
+            "Records of leads on a partition that their key does not belong to, forwarded to the one that it does.",
             ["topic"],
             registry=registry,
         )
@@ -133,8 +133,8 @@ class WorkerMetrics(Observer):
         if not self._warned_of_strays:
             self._warned_of_strays = True
             log.warning(
-                "a lead on %s came on a partition that its key does not belong to: its producer must use murmur2 "
-                "(librdkafka: partitioner=murmur2_random), or the lead's events part",
+                "a record on %s came on a partition that its key does not belong to and is forwarded, which takes time "
+                "and work: let its producer use murmur2 (librdkafka: partitioner=murmur2_random)",
                 topic,
             )
         self._strays.labels(topic).inc()

@@ -14,6 +14,7 @@ from streams.qualification.events import Event, Ignored, Transition
 from streams.qualification.ids import message_id
 from streams.qualification.lead import LEAD, VISITOR, Lead
 from streams.qualification.lifecycle import judge
+from streams.qualification.memory import event_digest, is_duplicate, remember_event
 from streams.qualification.merge import join
 from streams.qualification.messages import MOST_PASSED, Forget, Forward, Link, Merge, Message
 from streams.qualification.model.values import Model
@@ -70,8 +71,7 @@ def receive(
     if isinstance(message, Merge):
         return _merge(id_, state, message, stream_time, model, due)
     if isinstance(message, Forget):
-        pointed = isinstance(state, Alias) and state.to == message.target
-        return Outcome(None if pointed else state, [], due)
+        return Outcome(None if _is_meant(state, message) else state, [], due)
     if message.to == id_:
         return _ignored(state, "self_link", due)
     if isinstance(state, Alias):
@@ -84,6 +84,11 @@ def receive(
     if message.occurred_at <= state.unlinked_at:
         return _ignored(state, "older_link", due)
     return _take_out(state, message, stream_time, model, due)
+
+
+def _is_meant(state: State | None, forget: Forget) -> bool:
+    """Whether the state is the alias that is to be forgotten: not one that has been made since."""
+    return isinstance(state, Alias) and state.to == forget.target and state.since <= forget.occurred_at
 
 
 def _ignored(state: State | None, reason: str, due: int | None) -> Outcome:
@@ -101,12 +106,12 @@ def _link_again(alias: Alias, link: Link, model: Model) -> Outcome:
     if link.revoked:
         if alias.to != link.to or at < alias.since:
             return _ignored(alias, "no_such_link", None)
-        return Outcome(Alias(None, at), [])
+        return Outcome(Alias(None, at, alias.sequence), [])
     if alias.to == link.to:
-        return _ignored(alias if at <= alias.since else Alias(link.to, at), "known_link", None)
+        return _ignored(Alias(link.to, max(at, alias.since), alias.sequence), "known_link", None)
     if at <= alias.since:
         return _ignored(alias, "older_link", None)
-    return Outcome(Alias(link.to, at), [] if link.known else [_merge_of(link, None, model)])
+    return Outcome(Alias(link.to, at, alias.sequence), [] if link.known else [_merge_of(link, None, model)])
 
 
 def _take_out(lead: Lead, link: Link, stream_time: int, model: Model, due: int | None) -> Outcome:
@@ -115,16 +120,18 @@ def _take_out(lead: Lead, link: Link, stream_time: int, model: Model, due: int |
     turn = Turn(lead, model)
     _until(turn, at, due)
     moved: Lead | None = None
+    sequence = 0
     if not turn.gone:
         moved = lead.copy()
         moved.as_of = lead.as_of = at
         if lead.sequence:
             turn.forget(at, "MERGED", f"this is {link.to}")
+            sequence = lead.sequence
         else:
             turn.withdraw_score()
     if moved is not None or not link.known:
         turn.out.append(_merge_of(link, moved, model))
-    return Outcome(Alias(link.to, link.occurred_at), turn.out)
+    return Outcome(Alias(link.to, link.occurred_at, sequence), turn.out)
 
 
 def _until(turn: Turn, at: int, due: int | None) -> None:
@@ -141,11 +148,16 @@ def _event_at_alias(
     if alias.to is not None and _goes_on(id_, passed):
         return Outcome(None if erased else alias, [Forward(alias.to, (*passed, id_))])
     at = judged_at(None, event, stream_time, model)
-    after = step_owned(None, event, at, model)
+    fresh = _lead_again(id_, alias, at, event.occurred_at)
+    after = step_owned(None, event, at, model, fresh=fresh)
     if after.lead is None:
-        return Outcome(None if erased else Alias(None, alias.since), after.transitions)
-    after.lead.unlinked_at = alias.since
+        return Outcome(None if erased else Alias(None, alias.since, alias.sequence), after.transitions)
     return Outcome(after.lead, after.transitions, after.due)
+
+
+def _lead_again(id_: str, alias: Alias, at: int, since: int) -> Lead:
+    """A lead under what was an alias: it knows which links are old, and goes on with the numbers of what was said."""
+    return Lead(id_, at, stage_since=since, sequence=alias.sequence, unlinked_at=alias.since)
 
 
 def _goes_on(id_: str, passed: tuple[str, ...]) -> bool:
@@ -160,20 +172,20 @@ def _merge(
     model: Model,
     due: int | None,
 ) -> Outcome:
-    unlinked_at = 0
+    alias: Alias | None = None
     if isinstance(state, Alias):
         if state.to is not None and _goes_on(id_, merge.passed):
             onward = msgspec.structs.replace(merge, lead_id=state.to, passed=(*merge.passed, id_))
             return Outcome(state, [onward])
-        unlinked_at, state = state.since, None
-    theirs = merge.lead
+        alias, state = state, None
+    theirs, digest = merge.lead, event_digest(merge.event_id)
+    if theirs is not None and state is not None and is_duplicate(state, digest):
+        return _ignored(state, "duplicate", due)  # state is built anew, and what was said then is still on its way
     if theirs is None and state is not None and state.stage != VISITOR:
         return Outcome(state, _remember_aliases(state, merge), due)  # it knows who it is: no news to be judged
     known_until = [lead.as_of for lead in (state, theirs) if lead is not None]
     at = max(merge.occurred_at, stream_time - model.grace_ms, *known_until)
-    turn = _turn_at(id_, state, merge, at, model, due)
-    if unlinked_at:
-        turn.lead.unlinked_at = unlinked_at
+    turn = _turn_at(id_, state, alias, merge.occurred_at, at, model, due)
     lead = turn.lead
     lead.as_of = at
     lead.last_event = max(lead.last_event, at)
@@ -181,6 +193,7 @@ def _merge(
         if theirs.judged_by != model.identity:
             carry_over(theirs, merge.half_lives, at, model)
         join(turn, theirs, at)
+        remember_event(lead, digest)
     turn.out += _remember_aliases(lead, merge)
     if lead.stage == VISITOR:
         turn.change(at, "IDENTIFIED", to=LEAD)
@@ -191,22 +204,19 @@ def _merge(
     return Outcome(lead, turn.out, look_again_at(lead, model, at))
 
 
-def _turn_at(id_: str, state: Lead | None, merge: Merge, at: int, model: Model, due: int | None) -> Turn:
-    """The lead under the id, of which all that was due by `at` has happened; a new one where there is none (any more).
-
-    A state that comes back to its own id goes on with the numbers of what was said of it.
-    """
+def _turn_at(
+    id_: str, lead: Lead | None, alias: Alias | None, since: int, at: int, model: Model, due: int | None
+) -> Turn:
+    """The lead under the id, of which all that was due by `at` has happened; a new one where there is none by then."""
     out: list[Transition] = []
-    if state is not None:
-        turn = Turn(state, model)
+    if lead is not None:
+        turn = Turn(lead, model)
         _until(turn, at, due)
         if not turn.gone:
             return turn
         out = turn.out
-    turn = Turn(Lead(id_, at, stage_since=merge.occurred_at), model)
+    turn = Turn(Lead(id_, at, stage_since=since) if alias is None else _lead_again(id_, alias, at, since), model)
     turn.out = out
-    if merge.lead is not None and merge.lead.lead_id == id_:
-        turn.lead.sequence = merge.lead.sequence + 1 if merge.lead.sequence else 0
     return turn
 
 

@@ -48,7 +48,7 @@ class Merge(msgspec.Struct, frozen=True):
 
 
 class Forget(msgspec.Struct, frozen=True):
-    """`lead_id` is to be forgotten if it is an alias to `target`."""
+    """`lead_id` is to be forgotten if it is an alias to `target` by a link no newer than `occurred_at` (ms)."""
 
     lead_id: str
     event_id: str

@@ -8,10 +8,14 @@ from streams.qualification.lead import Lead
 
 
 class Alias(msgspec.Struct, array_like=True, frozen=True, tag=1):
-    """What the id does is done by the lead `to`, since a link of `since` (ms); None: no more, since it was revoked."""
+    """What the id does is done by the lead `to`, since a link of `since` (ms); None: no more, since it was revoked.
+
+    `sequence` is that of the last that was said of the id while it was a lead: if it becomes one again, it goes on.
+    """
 
     to: str | None
     since: int
+    sequence: int = 0
 
 
 State = Lead | Alias

@@ -62,12 +62,20 @@ class After(msgspec.Struct, frozen=True):
 UNKNOWN_DUE = 0
 
 
-def step_owned(lead: Lead | None, event: Event, at: int, model: Model, due: int | None = UNKNOWN_DUE) -> After:
+def step_owned(
+    lead: Lead | None,
+    event: Event,
+    at: int,
+    model: Model,
+    due: int | None = UNKNOWN_DUE,
+    fresh: Lead | None = None,
+) -> After:
     """:func:`step` for a caller that lets `lead` be changed in place, and knows when something will be `due` for it.
 
-    A lead that another model judged is to be carried over first (`succession.succeed`).
+    A lead that another model judged is to be carried over first (`succession.succeed`). `fresh` is what an unknown lead
+    begins as.
     """
-    turn = Turn(lead if lead is not None else _unknown(event, at), model)
+    turn = Turn(lead or fresh or _unknown(event, at), model)
     if lead is not None and due is not None and due <= at:
         pass_time(turn, at)
         if turn.gone:

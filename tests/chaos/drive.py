@@ -204,8 +204,8 @@ def run(plan: Plan, folder: Path) -> str:
     struck = ", ".join(f"{name.replace('_', ' ')} {times}x" for name, times in sorted(hand.struck.items()))
     return (
         f"seed {plan.seed}: {plan.events} events, {qualified} MQL and SQL, {len(expected.states)} leads and aliases, "
-        f"{expected.merges} merges, {expected.forwards} forwards, {len(expected.bad)} dead letters in "
-        f"{time.monotonic() - began:.0f} s; {struck}; "
+        f"{expected.merges} merges, {expected.forwards} forwards, "
+        f"{len(expected.bad)} dead letters in {time.monotonic() - began:.0f} s; {struck}; "
         f"{all_.ended_alone} workers ended by themselves; {watch.compared} offsets compared; all as expected"
     )
 

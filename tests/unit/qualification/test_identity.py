@@ -28,6 +28,7 @@ from handmade import (
 from streams.qualification import aliases
 from streams.qualification.decay import value_at
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
+from streams.qualification.identity import receive
 from streams.qualification.lead import Lead
 from streams.qualification.messages import MOST_PASSED, Forget, Forward, Link, Merge
 from streams.qualification.population import Population
@@ -142,6 +143,14 @@ def test_repeats_of_a_link_change_nothing() -> None:
     assert town.ignored() == ["known_link"] * 3
     assert pack(town.lead("vera")) == before
     assert town.people.states["anon"] == Alias("vera", days(1))
+
+
+def test_a_state_that_arrives_again_is_added_once() -> None:
+    town = Town(*warm("anon", days(0)), link("anon", "vera", days(1)))
+    (merge,) = [one for one in town.out if isinstance(one, Merge)]
+    vera = town.lead("vera").copy()
+    again = receive("vera", town.lead("vera"), merge, days(1), DEFAULT, None)
+    assert (again.state, again.transitions) == (vera, [Ignored("duplicate")])
 
 
 def test_a_later_link_to_another_lead_takes_future_events_and_leaves_history() -> None:
@@ -452,6 +461,13 @@ def test_erasing_an_alias_that_was_revoked_leaves_nothing_of_it() -> None:
 def test_an_alias_that_has_become_somebody_elses_survives_the_erasure() -> None:
     town = Town(link("anon", "vera", days(1)), link("anon", "paul", days(2)), by("vera", erasure(days(3))))
     assert town.ids() == {"anon": "paul", "paul": "paul"}
+
+
+def test_an_alias_that_was_made_anew_survives_what_forgets_the_old_one() -> None:
+    town = Town(by("vera", buyer(days(1))), by("vera", erasure(days(3))), by("vera", buyer(days(4))))
+    (old,) = [one for one in town.out if isinstance(one, Forget)]
+    alias = town.people.states["email:vera@example.com"]
+    assert receive("email:vera@example.com", alias, old, days(4), DEFAULT).state == Alias("vera", days(4))
 
 
 def test_an_alias_that_the_lead_has_no_room_for_is_an_alias_no_more(monkeypatch: Any) -> None:
