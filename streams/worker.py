@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -12,6 +13,7 @@ from streams.engine.app import create_app, run
 from streams.engine.clock import ClockKind
 from streams.engine.config import EngineConfig
 from streams.kafka import DEFAULT_APP, ensure_topics
+from streams.modelwatch import ModelWatch
 from streams.monitoring.metrics import WorkerMetrics
 from streams.processing import LeadLogic
 from streams.qualification.model.values import Model
@@ -38,8 +40,11 @@ def run_worker(
     instance_id: str | None = None,
     schema_registry: str | None = None,
     session_timeout_s: float = 10.0,
+    model_file: Path | None = None,
 ) -> None:
     """Run in the foreground until SIGTERM or SIGINT.
+
+    `model_file` is where `model` came from: when it changes while the worker runs, so does the judgement.
 
     Creates missing topics. Raises BrokerUnreachable and what else keeps it from starting.
     """
@@ -52,6 +57,8 @@ def run_worker(
     codec = Codec(schema_registry)
     _register_outputs(codec)
     logic = LeadLogic(codec, model, report.partitions, lambda: time.time_ns() // 1_000_000, metrics, app_id)
+    if model_file is not None:
+        ModelWatch(model_file, model, logic.offer, metrics.model_changed).start()
     config = EngineConfig(
         app_id=app_id,
         bootstrap=bootstrap,

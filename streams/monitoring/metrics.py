@@ -65,6 +65,9 @@ class WorkerMetrics(Observer):
             ["topic"],
             registry=registry,
         )
+        self._models = Counter(
+            "leads_model_changes_total", "Changes of the model file while running.", ["outcome"], registry=registry
+        )
         self._commits = Counter("leads_commits_total", "Transactions.", ["outcome"], registry=registry)
         self._commit_seconds = Histogram("leads_commit_seconds", "Time a transaction took.", registry=registry)
         self._batch_records = Histogram(
@@ -117,6 +120,10 @@ class WorkerMetrics(Observer):
             self._transitions.labels(record["from_stage"], record["to_stage"], record["cause"]).inc()
         elif isinstance(one, Ignored):
             self._ignored.labels(one.reason).inc()
+
+    def model_changed(self, outcome: str) -> None:
+        """`accepted` or `refused`."""
+        self._models.labels(outcome).inc()
 
     def refused(self, topic: str, bad: BadRecord) -> None:
         """A record became a dead letter."""

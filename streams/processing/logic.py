@@ -6,12 +6,14 @@ that leaves is emitted to the batch, which is written whole or not at all.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from streams.engine.seam import Batch, Record
 from streams.partitioning import partition_of
 from streams.processing.decoding import Decoded, Decoder
+from streams.processing.note import noted, take_over
 from streams.processing.outputs import published, refused
 from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
@@ -21,8 +23,12 @@ from streams.qualification.messages import Forward
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
 from streams.qualification.step import advance_owned, judged_at, step_owned
+from streams.qualification.succession import succeed
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
+from streams.wire.times import rfc3339
+
+log = logging.getLogger(__name__)
 
 
 class Counter(Protocol):
@@ -54,10 +60,30 @@ class LeadLogic:
         self._partitions = partitions
         self._codec = codec
         self._model = model
+        self._offered: Model | None = None
         self._now = now
         self._counter = counter
         self._strays = Strays(codec, app)
         self.decode = Decoder(codec, self._strays).decode
+
+    def begin(self, batch: Batch) -> bool:
+        """Let a model that was offered take over, at this point of the partition's stream."""
+        if self._offered is not None:
+            self._model, self._offered = self._offered, None
+        before = noted(batch.note)
+        if before is not None and before.model == self._model.identity:
+            return False
+        note = take_over(before, self._model, batch.stream_time)
+        batch.note = note.packed()
+        if batch.stream_time is None:
+            return False  # nothing is there that could be carried over
+        batch.wake_all()
+        log.info("partition %d: judged by model %s as of %s", batch.partition, self._model.version, rfc3339(note.since))
+        return True
+
+    def offer(self, model: Model) -> None:
+        """Judge by `model` from the next batch of each partition on. Callable from any thread."""
+        self._offered = model
 
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, hear one message, or write a dead letter."""
@@ -67,7 +93,7 @@ class LeadLogic:
             self._stray_or_bad(record, item, batch)
             return
         assert key is not None, "an empty key is a dead letter"
-        state = batch.get(key)
+        state = self._state(key, batch)
         if state.__class__ is Lead and event.kind != "identity_link":  # as nearly always: no way but the short one
             at = judged_at(state, event, batch.stream_time or 0, self._model)
             after = step_owned(state, event, at, self._model, batch.due(key))
@@ -85,10 +111,22 @@ class LeadLogic:
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
         """Let time pass for a lead of which something is due."""
-        lead = batch.get(key)
-        if lead is not None:
+        lead = self._state(key, batch)
+        due = batch.due(key)
+        if due is not None and due <= at and isinstance(lead, Lead):
             after = advance_owned(lead, at, self._model)
             self._settle(key, True, after.lead, after.due, after.transitions, batch)
+
+    def _state(self, key: bytes, batch: Batch) -> State | None:
+        """The state under a key. A lead that another model judged is carried over first."""
+        state: State | None = batch.get(key)
+        if state.__class__ is not Lead or state.judged_by == self._model.identity:
+            return state
+        note = noted(batch.note)
+        assert note is not None, "`begin` notes the model"
+        after = succeed(state, note.half_lives.get(state.judged_by), note.since, self._model)
+        self._settle(key, True, after.lead, after.due, after.transitions, batch)
+        return after.lead
 
     def pack(self, state: State) -> bytes:
         return pack(state)
@@ -120,7 +158,7 @@ class LeadLogic:
             batch.emit(refused(self._codec, source, bad, self._now(), item.lead_id))
             return
         assert key is not None, "a stray without a key is a bad record"
-        state = batch.get(key)
+        state = self._state(key, batch)
         if item.event is not None and way is not None:
             self._take(key, state, item.event, way, batch)
         elif item.message is not None:

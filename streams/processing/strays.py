@@ -56,7 +56,7 @@ class Strays:
         to, event_id, occurred_at = one.lead_id, one.event_id, one.occurred_at
         if isinstance(one, Merge):
             state = pack(one.lead) if one.lead is not None else b""
-            merged = {"passed": list(one.passed), "state": state}
+            merged = {"passed": list(one.passed), "state": state, "half_lives": dict(one.half_lives)}
             return self._output(to, event_id, occurred_at, one.arrival, merged=merged)
         if isinstance(one, Link):
             return self._output(to, event_id, occurred_at, one.arrival, linked={"to": one.to})
@@ -97,7 +97,7 @@ def message_in(fields: Mapping[str, Any], arrival: int) -> Message | BadRecord:
             return lead
         if not merged["passed"]:
             return BadRecord("INVALID", "the merged state names nobody whose it was")
-        return Merge(to, event_id, occurred_at, began, tuple(merged["passed"]), lead)
+        return Merge(to, event_id, occurred_at, began, tuple(merged["passed"]), lead, merged["half_lives"])
     if linked is not None:
         return Link(to, linked["to"], event_id, occurred_at, began, known=True)
     if forgotten is not None:

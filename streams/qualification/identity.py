@@ -20,6 +20,7 @@ from streams.qualification.messages import MOST_PASSED, Forget, Forward, Link, M
 from streams.qualification.model.values import Model
 from streams.qualification.state import Alias, State
 from streams.qualification.step import UNKNOWN_DUE, judged_at, step_owned
+from streams.qualification.succession import carry_over, half_lives_of
 from streams.qualification.turn import Turn
 
 #: Why a link may say nothing new, for metrics that want a bounded set.
@@ -74,11 +75,11 @@ def receive(
     if message.to == id_:
         return _ignored(state, "self_link", due)
     if isinstance(state, Alias):
-        return _link_again(state, message)
+        return _link_again(state, message, model)
     if message.revoked:
         return _ignored(state, "no_such_link", due)
     if state is None:
-        told = [] if message.known else [_merge_of(message, None)]
+        told = [] if message.known else [_merge_of(message, None, model)]
         return Outcome(Alias(message.to, message.occurred_at), list[Transition](told))
     if message.occurred_at <= state.unlinked_at:
         return _ignored(state, "older_link", due)
@@ -94,12 +95,12 @@ def _ignored(state: State | None, reason: str, due: int | None) -> Outcome:
     return Outcome(state, [Ignored(reason)], due)
 
 
-def _merge_of(link: Link, lead: Lead | None) -> Merge:
+def _merge_of(link: Link, lead: Lead | None, model: Model) -> Merge:
     event_id = message_id(link.to, "merge", link.event_id)
-    return Merge(link.to, event_id, link.occurred_at, link.arrival, (link.lead_id,), lead)
+    return Merge(link.to, event_id, link.occurred_at, link.arrival, (link.lead_id,), lead, half_lives_of(model))
 
 
-def _link_again(alias: Alias, link: Link) -> Outcome:
+def _link_again(alias: Alias, link: Link, model: Model) -> Outcome:
     """A link from what is an alias already, or was one: what is older, or known, changes nothing."""
     at = link.occurred_at
     if link.revoked:
@@ -110,7 +111,7 @@ def _link_again(alias: Alias, link: Link) -> Outcome:
         return _ignored(Alias(link.to, max(at, alias.since), alias.sequence), "known_link", None)
     if at <= alias.since:
         return _ignored(alias, "older_link", None)
-    return Outcome(Alias(link.to, at, alias.sequence), [] if link.known else [_merge_of(link, None)])
+    return Outcome(Alias(link.to, at, alias.sequence), [] if link.known else [_merge_of(link, None, model)])
 
 
 def _take_out(lead: Lead, link: Link, stream_time: int, model: Model, due: int | None) -> Outcome:
@@ -129,13 +130,13 @@ def _take_out(lead: Lead, link: Link, stream_time: int, model: Model, due: int |
         else:
             turn.withdraw_score()
     if moved is not None or not link.known:
-        turn.out.append(_merge_of(link, moved))
+        turn.out.append(_merge_of(link, moved, model))
     return Outcome(Alias(link.to, link.occurred_at, sequence), turn.out)
 
 
 def _until(turn: Turn, at: int, due: int | None) -> None:
     """Let time pass until `at`, if anything may be due by then."""
-    if turn.lead.judged_by != turn.model.identity or (due is not None and due <= at):
+    if due is not None and due <= at:
         pass_time(turn, at)
 
 
@@ -189,6 +190,8 @@ def _merge(
     lead.as_of = at
     lead.last_event = max(lead.last_event, at)
     if theirs is not None:
+        if theirs.judged_by != model.identity:
+            carry_over(theirs, merge.half_lives, at, model)
         join(turn, theirs, at)
         remember_event(lead, digest)
     turn.out += _remember_aliases(lead, merge)

@@ -5,6 +5,8 @@ They are transitions like any other, but meant for another id, which may be in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from streams.qualification.lead import Lead
@@ -32,7 +34,8 @@ class Link(msgspec.Struct, frozen=True):
 class Merge(msgspec.Struct, frozen=True):
     """`passed[0]` is an alias of `lead_id` since `occurred_at` (ms); `lead` is what was known of it, None for nothing.
 
-    `passed` are the ids that this came through, oldest first; `arrival`: as in `Link`.
+    `passed` are the ids that this came through, oldest first; `arrival`: as in `Link`. `half_lives` (ms) are those of
+    the groups in `lead`, by the model that judged it.
     """
 
     lead_id: str
@@ -41,6 +44,7 @@ class Merge(msgspec.Struct, frozen=True):
     arrival: int
     passed: tuple[str, ...]
     lead: Lead | None = None
+    half_lives: Mapping[str, int] = {}
 
 
 class Forget(msgspec.Struct, frozen=True):

@@ -72,11 +72,10 @@ def step_owned(
 ) -> After:
     """:func:`step` for a caller that lets `lead` be changed in place, and knows when something will be `due` for it.
 
-    What was due under another version of the model is not trusted. `fresh` is what an unknown lead begins as.
+    A lead that another model judged is to be carried over first (`succession.succeed`). `fresh` is what an unknown lead
+    begins as.
     """
     turn = Turn(lead or fresh or _unknown(event, at), model)
-    if lead is not None and lead.judged_by != model.identity:
-        due = UNKNOWN_DUE
     if lead is not None and due is not None and due <= at:
         pass_time(turn, at)
         if turn.gone:

@@ -45,7 +45,7 @@ FIELDS = {
     "Touch": "source? medium? campaign? referrer? url? occurred_at",
     "LeadSummary": SUMMARY,
     "ForwardedEvent": "topic partition offset timestamp key value hops passed",
-    "MergedState": "passed state",
+    "MergedState": "passed state half_lives",
     "LinkedAddress": "to",
     "ForgottenAlias": "target",
 }
