@@ -71,11 +71,11 @@ class Bed:
             self.expected[key] += 1
         self._producer.flush()
 
-    def worker(self, instance: str = "", silent_while: Path | None = None) -> subprocess.Popen[bytes]:
-        """A worker process; while the file `silent_while` is there its consumer is dead to the world."""
+    def worker(self, instance: str = "", **hooks: Path) -> subprocess.Popen[bytes]:
+        """A worker process; `hooks` are files that make it misbehave, see `engine_worker`."""
         log = (self._folder / f"worker-{len(self._workers)}.log").open("wb")
         command = [sys.executable, str(WORKER), self.bootstrap, self.app_id, str(self.partitions)]
-        env = {**os.environ, **({"SILENT_WHILE": str(silent_while)} if silent_while else {})}
+        env = {**os.environ, **{name.upper(): str(file) for name, file in hooks.items()}}
         worker = subprocess.Popen([*command, instance] if instance else command, stdout=log, stderr=log, env=env)
         self._workers.append(worker)
         return worker

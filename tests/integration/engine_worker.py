@@ -2,6 +2,7 @@
 
 python engine_worker.py BOOTSTRAP APP PARTITIONS [INSTANCE]
 
+When the file that FREEZE_WHEN names is there, the process stops itself in the middle of its next transaction.
 While the file that SILENT_WHILE names is there its consumer fetches nothing and says nothing, as one that did not
 survive an outage.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from counting import CountingLogic
 
 from streams.engine.app import create_app, run
+from streams.engine.commit import TransactionalCommitter
 from streams.engine.config import EngineConfig
 from streams.engine.seam import Observer
 from streams.engine.transport import ChunkConsumerThread
@@ -54,10 +57,26 @@ def fall_silent_while(there: Path) -> None:
     ChunkConsumerThread._fetch_records = fetch_or_not  # type: ignore[method-assign]
 
 
+def freeze_when(there: Path) -> None:
+    """All of a batch is at the broker, and its transaction has not ended."""
+    end = TransactionalCommitter._end_and_begin
+
+    def freeze_or_not(self: TransactionalCommitter) -> None:
+        if there.exists():
+            there.unlink()
+            self._producer.flush()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        end(self)
+
+    TransactionalCommitter._end_and_begin = freeze_or_not  # type: ignore[method-assign]
+
+
 def main(bootstrap: str, app_id: str, partitions: str, instance: str | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     if "SILENT_WHILE" in os.environ:
         fall_silent_while(Path(os.environ["SILENT_WHILE"]))
+    if "FREEZE_WHEN" in os.environ:
+        freeze_when(Path(os.environ["FREEZE_WHEN"]))
     logic = CountingLogic(f"{app_id}-counted", f"{app_id}-refused")
     try:
         run(create_app(config(bootstrap, app_id, int(partitions), instance), logic, Says()))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from engine_bed import Bed, eventually
+from psutil import Process
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -110,6 +111,27 @@ def test_a_frozen_worker_takes_its_partitions_back_as_new(bed: Bed) -> None:
     time.sleep(9)  # longer than the session
     bed.views(2000)
     worker.send_signal(signal.SIGCONT)
+    bed.done()
+
+
+def test_a_zombie_in_the_middle_of_a_transaction_is_fenced(bed: Bed, tmp_path: Path) -> None:
+    """It is frozen when all of a batch is at the broker; somebody else does the batch again; then it wakes up."""
+    freeze = tmp_path / "freeze"
+    zombie = bed.worker(freeze_when=freeze)
+    bed.ready(zombie)
+    bed.views(500)
+    eventually(lambda: sum(map(len, bed.counted().values())) == 500, "it works")
+    freeze.touch()
+    bed.views(500)
+    eventually(lambda: Process(zombie.pid).status() == "stopped", "it is frozen")
+    second = bed.worker()
+    bed.done()
+    zombie.send_signal(signal.SIGCONT)
+    status, log = bed.ends(zombie)
+    assert status == 1, log
+    assert "Ending without committing" in log
+    assert second.poll() is None
+    bed.views(500)
     bed.done()
 
 
