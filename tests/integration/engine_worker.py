@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from counting import CountingLogic
 
+from streams.engine import commit
 from streams.engine.app import create_app, run
 from streams.engine.commit import TransactionalCommitter
 from streams.engine.config import EngineConfig
@@ -58,7 +59,8 @@ def fall_silent_while(there: Path) -> None:
 
 
 def freeze_when(there: Path) -> None:
-    """All of a batch is at the broker, and its transaction has not ended."""
+    """All of a batch is at the broker, and its transaction has not ended, nor will time end it while the test waits."""
+    commit.TRANSACTION_TIMEOUT_MS = 300_000
     end = TransactionalCommitter._end_and_begin
 
     def freeze_or_not(self: TransactionalCommitter) -> None:
