@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from ipaddress import ip_network
 from itertools import count
 from typing import Any
 
@@ -183,7 +184,7 @@ DEFAULT = Model(
     rest=Rest(30 * DAY, {"no_budget": 90 * DAY, "competitor": None}),
     visitor_ttl_ms=180 * DAY,
     grace_ms=2 * MINUTE,
-    noise=Noise(10_000, (), False),
+    noise=Noise(10_000, (ip_network("10.0.0.0/8"),), True),
 )
 
 #: The default model without what depends on the order of arrival by its nature.

@@ -31,7 +31,7 @@ from handmade import (
 )
 from hypothesis import assume
 from hypothesis import strategies as st
-from oracle import Oracle
+from oracle import CRAWLER, MAIL_PROXY, Oracle
 
 from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
 from streams.qualification.lead import Lead
@@ -158,13 +158,28 @@ def behaviour(
     )
 
 
+def _opened(at: int, **fields: Any) -> Event:
+    return event("email_open", at, email_id="mail-1", **fields)
+
+
+#: What nobody did. The same acts of a person are among the others.
+_NOISE = [
+    _plain("pricing by a crawler", partial(pricing, user_agent=CRAWLER)),
+    _plain("pricing from within", partial(pricing, ip="10.1.2.3")),
+    _plain("open by a proxy", partial(_opened, user_agent=MAIL_PROXY)),
+    _plain("open by a scanner", lambda at: _opened(at, sent_at=at - 5_000)),
+    _plain("open by a person", lambda at: _opened(at, sent_at=at - 60_000, ip="203.0.113.7")),
+]
+
+
 def _happening(made: tuple[str, Make], after_ms: int, late_ms: int) -> Happening:
     return Happening(made[1], made[0], after_ms, late_ms)
 
 
 def histories(*kinds: st.SearchStrategy[tuple[str, Make]], max_size: int = 14) -> st.SearchStrategy[list[Happening]]:
     """What happens to one lead, in the order in which it reaches us."""
-    some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.just(_plain("erasure", erasure)))
+    erased = st.just(_plain("erasure", erasure))
+    some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.sampled_from(_NOISE), erased)
     some = (*some, _AGAIN)
     one = st.builds(_happening, st.one_of(*some), _gaps(), _lateness())
     return st.lists(one, min_size=1, max_size=max_size)
@@ -210,7 +225,7 @@ _DONE = [
     ("again", None),
 ]
 #: For the default model: mostly behaviour, now and then a profile, a booking or an answer.
-LIVELY = lively([*_DONE * 25, *_SAID * 2, *_BOOKED, *_ANSWERS[::3]])
+LIVELY = lively([*_DONE * 25, *_NOISE * 6, *_SAID * 2, *_BOOKED, *_ANSWERS[::3]])
 
 
 def timed(history: Sequence[Happening]) -> Iterator[tuple[Happening, int, int]]:

@@ -21,6 +21,10 @@ LOOK_EVERY = 12 * HOUR
 #: An interest this close to a threshold, yet not on it, may be judged either way: floats add up differently.
 KNIFE_EDGE = 1e-9
 
+#: All the noise that the oracle knows by its user agent.
+CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+MAIL_PROXY = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
+
 FEEDBACK_TABLE = """
              | ACCEPTED | MEETING_HELD | OPPORTUNITY | WON      | LOST | REJECTED
 visitor      | sql      | sql          | opportunity | customer | rest | rest
@@ -66,8 +70,8 @@ class Oracle(Standing):
         at = self.judged_at(event)
         self.stream_time = max(self.stream_time, event.occurred_at)
         self.pass_time(at)
-        # A disposition that we don't know says nothing: neither is its id remembered, nor the lead looked at.
-        silent = event.kind == "sales_feedback" and event.fields["disposition"] == "UNKNOWN"
+        # Noise, and a disposition that we don't know, say nothing: no id is remembered, the lead is not looked at.
+        silent = (event.kind == "sales_feedback" and event.fields["disposition"] == "UNKNOWN") or self._is_noise(event)
         if self.life is None:
             if silent:
                 return
@@ -102,6 +106,16 @@ class Oracle(Standing):
         self._worth = {}
         self._look_closely(at)
         self._judge(at, cause, event.arrival)
+
+    def _is_noise(self, event: Event) -> bool:
+        noise, fields = self.model.noise, event.fields
+        sent_at, agent = fields.get("sent_at"), fields.get("user_agent")
+        return (
+            (bool(noise.internal) and (fields.get("ip") or "").startswith("10."))
+            or (event.kind == "email_open" and agent == MAIL_PROXY)
+            or (sent_at is not None and abs(event.occurred_at - sent_at) <= noise.scanner_window_ms)
+            or (noise.bots and agent == CRAWLER)
+        )
 
     def _score(self, event: Event) -> None:
         rules = [rule for rule in self.model.rules.get(event.kind, ()) if rule.when.matches(event.fields)]
