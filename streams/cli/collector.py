@@ -69,11 +69,11 @@ def collector(
     """
     if open_ == (write_keys is not None):
         raise UsageError("give either --write-keys FILE, or --open to take any key (for development).")
-    from streams.collector.app import Settings
     from streams.collector.downloads import read_assets
     from streams.collector.keys import WriteKeys, read_write_keys
     from streams.collector.mapping import read_mapping
     from streams.collector.privacy import networks
+    from streams.collector.reception import Settings
     from streams.collector.server import Serving, read_secret, run_collector
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

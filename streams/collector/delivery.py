@@ -106,7 +106,7 @@ class Delivery:
         topic, event = one
         if self._truncate and event.get("ip") is not None:
             event["ip"] = truncated(event["ip"])
-        return Record(topic, key_of(topic, event), self._codec.encode(topic, event))
+        return Record(topic, key_of(topic, event), self._codec.encode_whole(topic, event))
 
     def _letter(self, one: Refused) -> Record:
         source = _Original(one.topic, one.original)

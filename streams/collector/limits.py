@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 #: Segment's limit of a batch, unpacked.
 MAX_BODY_BYTES: Final = 500 * 1024
@@ -30,23 +30,63 @@ class BodySource(Protocol):
     async def __anext__(self) -> bytes: ...
 
 
-async def read_body(source: BodySource, content_length: str | None) -> bytes:
-    """The body. Raises TooLarge before more than the limit is in memory, TimeoutError after BODY_SECONDS."""
-    announced = announced_size(content_length)
-    if announced == 0:
-        return b""
-    if announced > MAX_BODY_BYTES:
-        raise TooLarge
-    async with asyncio.timeout(BODY_SECONDS):
-        if content_length is not None:
-            return await source()  # the server holds it to its length
-        chunks, size = [], 0
-        async for chunk in source:
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise TooLarge
-            chunks.append(chunk)
-        return b"".join(chunks)
+class BodyReader:
+    """Reads bodies, and gives up on those that take longer than `seconds`.
+
+    One timer watches over all of them: a timer for each costs as much as the rest of the reading.
+    """
+
+    def __init__(self, seconds: float = BODY_SECONDS) -> None:
+        self._seconds = seconds
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._watching = False
+
+    async def read(self, source: BodySource, content_length: str | None) -> bytes:
+        """The body. Raises TooLarge before more than the limit is in memory, TimeoutError after `seconds` or so."""
+        announced = announced_size(content_length)
+        if announced == 0:
+            return b""
+        if announced > MAX_BODY_BYTES:
+            raise TooLarge
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        self._reading[task] = loop.time()
+        if not self._watching:
+            self._watching = True
+            loop.call_later(self._seconds / 4, self._watch)
+        try:
+            # With a length, the server holds the body to it.
+            return await source() if content_length is not None else await _all_chunks(source)
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            del self._reading[task]
+            self._late.discard(task)
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        for task, began in self._reading.items():
+            if loop.time() - began > self._seconds and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._watching = bool(self._reading)
+        if self._watching:
+            loop.call_later(self._seconds / 4, self._watch)
+
+
+async def _all_chunks(source: BodySource) -> bytes:
+    chunks, size = [], 0
+    async for chunk in source:
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise TooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def announced_size(content_length: str | None) -> int:

@@ -14,10 +14,11 @@ from granian.constants import HTTPModes
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from streams.collector.app import Collector, Settings
+from streams.collector.app import Collector
 from streams.collector.delivery import Delivery
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.publisher import Publisher
+from streams.collector.reception import Settings
 from streams.errors import LeadstreamError
 from streams.kafka import BrokerUnreachable, TopicsMissing, ensure_topics, require_topics
 from streams.topics import INPUT_TOPICS
