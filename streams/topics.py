@@ -55,7 +55,8 @@ TOPICS: dict[str, Topic] = {
         _input("sales-feedback", "SalesFeedback", "sales_feedback"),
         _input("erasures", "Erasure", "erasure"),
         _input("identity-links", "IdentityLink", "identity_link", "anonymous_id"),
-        Topic("strays", "Stray", "internal"),
+        # A forwarded event is a little larger than the event.
+        Topic("strays", "Stray", "internal", config={**_KEPT, "max.message.bytes": _INPUT["max.message.bytes"]}),
         Topic("mql-events", "Qualification", "output"),
         Topic("sql-events", "Qualification", "output"),
         Topic("lifecycle-events", "LifecycleEvent", "output"),
@@ -65,6 +66,8 @@ TOPICS: dict[str, Topic] = {
 }
 
 INPUT_TOPICS: tuple[Topic, ...] = tuple(t for t in TOPICS.values() if t.role == "input")
+#: What a worker reads, in the order of handling: what others say of an id comes after what is said under it.
+SOURCE_TOPICS: tuple[Topic, ...] = (*INPUT_TOPICS, TOPICS["strays"])
 OUTPUT_TOPICS: tuple[Topic, ...] = tuple(t for t in TOPICS.values() if t.role == "output")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -12,10 +13,11 @@ from streams.engine.app import create_app, run
 from streams.engine.clock import ClockKind
 from streams.engine.config import EngineConfig
 from streams.kafka import DEFAULT_APP, ensure_topics
+from streams.modelwatch import ModelWatch
 from streams.monitoring.metrics import WorkerMetrics
 from streams.processing import LeadLogic
 from streams.qualification.model.values import Model
-from streams.topics import INPUT_TOPICS, OUTPUT_TOPICS, changelog_topic
+from streams.topics import OUTPUT_TOPICS, SOURCE_TOPICS, changelog_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
 
@@ -38,8 +40,11 @@ def run_worker(
     instance_id: str | None = None,
     schema_registry: str | None = None,
     session_timeout_s: float = 10.0,
+    model_file: Path | None = None,
 ) -> None:
     """Run in the foreground until SIGTERM or SIGINT.
+
+    `model_file` is where `model` came from: when it changes while the worker runs, so does the judgement.
 
     Creates missing topics. Raises BrokerUnreachable and what else keeps it from starting.
     """
@@ -51,11 +56,13 @@ def run_worker(
         metrics.serve(metrics_port)
     codec = Codec(schema_registry)
     _register_outputs(codec)
-    logic = LeadLogic(codec, model, report.partitions, lambda: time.time_ns() // 1_000_000, metrics)
+    logic = LeadLogic(codec, model, report.partitions, lambda: time.time_ns() // 1_000_000, metrics, app_id)
+    if model_file is not None:
+        ModelWatch(model_file, model, logic.offer, metrics.model_changed).start()
     config = EngineConfig(
         app_id=app_id,
         bootstrap=bootstrap,
-        topics=tuple(topic.name for topic in INPUT_TOPICS),
+        topics=tuple(topic.name for topic in SOURCE_TOPICS),
         changelog_topic=changelog_topic(app_id).name,
         partitions=report.partitions,
         grace_ms=model.grace_ms,
@@ -73,7 +80,7 @@ def _register_outputs(codec: Codec) -> None:
     told = False
     while True:
         try:
-            return codec.prepare(topic.name for topic in OUTPUT_TOPICS)
+            return codec.prepare(topic.name for topic in (*OUTPUT_TOPICS, *SOURCE_TOPICS) if topic.role != "input")
         except RegistryUnavailable as error:
             if not told:
                 print(f"waiting: {error}", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from streams.engine.envelope import PAYLOAD, RESERVED_KEY, unpack_progress
 from streams.engine.seam import Progress
 from streams.kafka import producer_config, reader_config
-from streams.qualification.lead import Lead, unpack
+from streams.qualification.state import State, unpack
 from streams.topics import changelog_topic
 from streams.wire.codec import Codec
 
@@ -46,6 +46,14 @@ def messages_of(bootstrap: str, topics: Iterable[str]) -> list[Any]:
     return found
 
 
+def ends_of(bootstrap: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """One past the last record of every partition that has any, (topic, partition) -> offset."""
+    ends: dict[tuple[str, int], int] = {}
+    for message in messages_of(bootstrap, topics):
+        ends[message.topic(), message.partition()] = message.offset() + 1
+    return ends
+
+
 def read_all(bootstrap: str, *topics: str) -> dict[str, list[tuple[Any, dict[str, Any] | None]]]:
     """All committed records of the topics, topic -> [(message, record)]; a tombstone's record is None."""
     found: dict[str, list[tuple[Any, dict[str, Any] | None]]] = defaultdict(list)
@@ -59,9 +67,9 @@ def read_all(bootstrap: str, *topics: str) -> dict[str, list[tuple[Any, dict[str
     return found
 
 
-def changelog_of(bootstrap: str, app: str) -> tuple[dict[str, Lead], dict[int, Progress]]:
-    """Every lead's state, and every partition's progress, as a restore would find them."""
-    state: dict[str, Lead] = {}
+def changelog_of(bootstrap: str, app: str) -> tuple[dict[str, State], dict[int, Progress]]:
+    """Every id's state, and every partition's progress, as a restore would find them."""
+    state: dict[str, State] = {}
     progress: dict[int, Progress] = {}
     for message in messages_of(bootstrap, [changelog_topic(app).name]):
         if message.key() == RESERVED_KEY:

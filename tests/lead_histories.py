@@ -34,7 +34,7 @@ from hypothesis import strategies as st
 from oracle import Oracle
 
 from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
-from streams.qualification.lead import Lead, pack, unpack
+from streams.qualification.lead import Lead
 from streams.qualification.model.values import (
     Fact,
     FitRule,
@@ -50,6 +50,7 @@ from streams.qualification.model.values import (
     SqlPath,
     Visits,
 )
+from streams.qualification.state import pack, unpack
 from streams.qualification.step import judged_at, step
 
 DISPOSITIONS = ("ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "UNKNOWN")

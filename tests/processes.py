@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -45,6 +46,13 @@ def running_worker(bootstrap: str, log: Path, *arguments: str) -> Iterator[subpr
         )
         assert process.poll() is None, log.read_text()
         yield process
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def eventually(condition: Callable[[], object], otherwise: str, patience: float = PATIENCE) -> None:

@@ -28,13 +28,14 @@ def summary(result: Replay) -> dict[str, Any]:
             counts[record["stage"]] += 1
             if record["path"]:
                 paths[record["path"]] = paths.get(record["path"], 0) + 1
-            qualified_at.setdefault(record["lead_id"], record["occurred_at"])
+            qualified_at.setdefault(result.person(record["lead_id"]), record["occurred_at"])
     outcomes: dict[str, dict[str, bool]] = {"won": {}, "lost": {}}
     for lead_id, disposition, answered_at in result.answers:
         outcome = _OUTCOMES.get(disposition)
         if outcome is not None:
-            had_qualified = qualified_at.get(lead_id, answered_at) < answered_at
-            outcomes[outcome].setdefault(lead_id, had_qualified)
+            person = result.person(lead_id)
+            had_qualified = qualified_at.get(person, answered_at) < answered_at
+            outcomes[outcome].setdefault(person, had_qualified)
     stages: dict[str, int] = {}
     for lead in result.leads.values():
         stages[lead.stage] = stages.get(lead.stage, 0) + 1

@@ -66,6 +66,16 @@ def _identity(event: Event) -> str:
     return f"{'is no longer' if event['revoked'] else 'is'} {event['anonymous_id']}"
 
 
+def _stray(event: Event) -> str:
+    if event["forwarded"] is not None:
+        return f"forwarded from {event['forwarded']['topic']}"
+    if event["merged"] is not None:
+        return f"was known as {event['merged']['passed'][0]}"
+    if event["linked"] is not None:
+        return f"is {event['linked']['to']}"
+    return "is to be forgotten"
+
+
 def _dead_letter(event: Event) -> str:
     return f"{event['error']}  {event['topic']}[{event['partition']}]@{event['offset']}  {event['detail']}"
 
@@ -80,7 +90,7 @@ _WHAT: dict[str, Callable[[Event], str]] = {
     "sales-feedback": _fields("disposition", "reason", "actor"),
     "erasures": _fields("requested_by"),
     "identity-links": _identity,
-    "strays": lambda event: "forwarded to its partition",
+    "strays": _stray,
     "mql-events": _qualification,
     "sql-events": _qualification,
     "lifecycle-events": _lifecycle,

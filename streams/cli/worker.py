@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
-    model: Annotated[Path | None, typer.Option(help="Model file; without it the default model.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model file; when it changes, so does the judgement. Else the default model.")
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on this port of 127.0.0.1.")
     ] = None,
@@ -52,7 +54,7 @@ def worker(
 
         leadstream worker --model model.yaml --metrics-port 9100 --bootstrap kafka:9092
     """
-    from streams.modelfile import read_model
+    from streams.modelfile import chosen_file, read_model
     from streams.worker import run_worker
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -67,4 +69,5 @@ def worker(
         instance_id=instance,
         schema_registry=schema_registry,
         session_timeout_s=session_timeout,
+        model_file=chosen_file(model),
     )

@@ -19,6 +19,7 @@ class EngineConfig:
     have `partitions` partitions. `grace_ms`: see `streams.engine.clock`. `agent`: what Faust calls the agent.
     `instance_id`: static group membership, unique per process; a restart within `session_timeout_s` then passes
     without a rebalance.
+    `stalled_s`: a process that is behind and does nothing for so long is ended.
     `security`: librdkafka's names for encryption and login, used for every client.
     """
 
@@ -34,6 +35,7 @@ class EngineConfig:
     session_timeout_s: float = 10.0
     heartbeat_s: float = 2.0
     drain_s: float = 10.0
+    stalled_s: float = 60.0
     security: Mapping[str, Any] = field(default_factory=dict)
 
     @property

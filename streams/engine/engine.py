@@ -35,7 +35,7 @@ from streams.engine.restore import RestoreInterrupted, restore
 from streams.engine.runner import PartitionRunner
 from streams.engine.seam import CommitImpossible, EngineError, Logic, Observer
 from streams.engine.transport import ChunkConsumerThread, Position
-from streams.engine.watchdog import CHECK_SECONDS, STALLED_SECONDS, Watchdog
+from streams.engine.watchdog import Watchdog
 from streams.errors import LeadstreamError
 
 log = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ class Engine:
         watchdog = Watchdog(self._config)
         away = False
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(watchdog.check_s)
             assert self._thread is not None
             tps = [TP(topic, number) for number in self._running for topic in self.topics]
             ends = await loop.run_in_executor(None, watchdog.stable_ends, tps) if tps else None
@@ -235,7 +235,7 @@ class Engine:
                 self.fail(
                     EngineError(
                         f"Topic {stuck.topic}, partition {stuck.partition} has records to read, and nothing "
-                        f"was done for {STALLED_SECONDS:.0f} s. Ending, to start again with fresh "
+                        f"was done for {self._config.stalled_s:.0f} s. Ending, to start again with fresh "
                         "connections."
                     )
                 )

@@ -21,7 +21,19 @@ _DELETED = object()
 class PartitionState:
     """Keys, due times and progress of one partition number."""
 
-    __slots__ = ("_due", "_taken", "applied", "live", "number", "partitions", "stream_time", "values")
+    __slots__ = (
+        "_due",
+        "_taken",
+        "_waking",
+        "_woken",
+        "applied",
+        "live",
+        "note",
+        "number",
+        "partitions",
+        "stream_time",
+        "values",
+    )
 
     def __init__(self, number: int, partitions: int) -> None:
         self.number = number
@@ -30,16 +42,33 @@ class PartitionState:
         self.applied: dict[str, int] = {}
         self.stream_time: int | None = None
         self.live = False
+        self.note = b""
+        self._waking = False
+        self._woken: list[bytes] = []
         self._due: list[tuple[int, bytes]] = []
         self._taken: set[bytes] = set()
 
-    def progress(self) -> Progress:
-        return Progress(dict(self.applied), self.stream_time, self.live, self.partitions)
+    @property
+    def waking(self) -> bool:
+        """Whether keys that were woken have not been seen yet."""
+        return bool(self._woken)
 
     def adopt(self, progress: Progress) -> None:
         self.applied = dict(progress.applied)
         self.stream_time = progress.stream_time
         self.live = progress.live
+        self.note = progress.note
+        self._waking = progress.waking
+
+    def restored(self) -> None:
+        """The changelog was read to its end: find the timers again, and wake again who was to be woken."""
+        self.rebuild_timers()
+        if self._waking:
+            self.wake_all()
+
+    def wake_all(self) -> None:
+        """Every key comes up once, whatever its due time."""
+        self._woken = list(self.values)
 
     def rebuild_timers(self) -> None:
         """Find all due times again, from the envelopes alone."""
@@ -63,15 +92,15 @@ class PartitionState:
                     heappush(self._due, (due, key))
         self._taken.clear()
         self.adopt(effects.progress)
+        if effects.wake_all:
+            self.wake_all()
         if len(self._due) > 2 * len(self.values) + 1000:
             self.rebuild_timers()
 
-    def has_due(self, at: int) -> bool:
-        return bool(self._due) and self._due[0][0] <= at
-
     def take_due(self, at: int, limit: int) -> list[tuple[int, bytes]]:
-        """Up to `limit` (due time, key) pairs due at or before `at`, in due order. The batch that does them
-        must be applied next."""
+        """Up to `limit` (due time, key) pairs due at or before `at`, in due order, then keys that were woken. The
+        batch that does them must be applied next.
+        """
         taken: list[tuple[int, bytes]] = []
         while self._due and self._due[0][0] <= at and len(taken) < limit:
             entry_due, key = heappop(self._due)
@@ -84,13 +113,29 @@ class PartitionState:
                 continue
             self._taken.add(key)
             taken.append((due, key))
+        while self._woken and len(taken) < limit:
+            key = self._woken.pop()
+            if key in self.values and key not in self._taken:
+                self._taken.add(key)
+                taken.append((at, key))
         return taken
 
 
 class StateBatch:
     """The changes of one batch on top of a partition's state (the `Batch` of the seam)."""
 
-    __slots__ = ("_dirty", "_logic", "_objects", "_state", "live", "outputs", "partition", "stream_time")
+    __slots__ = (
+        "_dirty",
+        "_logic",
+        "_objects",
+        "_state",
+        "_wakes",
+        "live",
+        "note",
+        "outputs",
+        "partition",
+        "stream_time",
+    )
 
     def __init__(self, state: PartitionState, logic: Logic) -> None:
         self._state = state
@@ -100,6 +145,8 @@ class StateBatch:
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
         self.live = state.live
+        self.note = state.note
+        self._wakes = False
         self.partition = state.number
 
     def get(self, key: bytes) -> Any | None:
@@ -135,15 +182,18 @@ class StateBatch:
     def emit(self, output: Output) -> None:
         self.outputs.append(output)
 
+    def wake_all(self) -> None:
+        self._wakes = True
+
     def run_due(self, due: list[tuple[int, bytes]], at: int) -> None:
         """Let the logic do what is due. A key that stays due would come up for ever: that is a defect of
         the logic.
         """
         for _, key in due:
             self._logic.due(key, at, self)
-            left = self._dirty.get(key, 0)
+            left = self.due(key)
             if left is not None and left <= at:
-                raise AssertionError(f"after due() at {at} the key {key!r} is still due at {left or 'the same time'}")
+                raise AssertionError(f"after due() at {at} the key {key!r} is still due at {left}")
 
     def run(self, items: list[Decoded], clock: Clock) -> None:
         """Handle items in order; stream time moves after each."""
@@ -160,8 +210,10 @@ class StateBatch:
         applied = dict(self._state.applied)
         for record, _ in items:
             applied[record.topic] = record.offset
-        progress = Progress(applied, self.stream_time, self.live, self._state.partitions)
-        return Effects(self._state.number, self.outputs, dict(self._changed()), progress)
+        state = self._state
+        waking = self._wakes or state.waking
+        progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking)
+        return Effects(state.number, self.outputs, dict(self._changed()), progress, self._wakes)
 
     def _changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         pack = self._logic.pack

@@ -65,7 +65,7 @@ def restore(
         ) from error
     finally:
         consumer.close()
-    state.rebuild_timers()
+    state.restored()
     observer.restored(partition, len(state.values), time.monotonic() - began)
     return state
 

@@ -17,9 +17,9 @@ from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 
 BATCH_RECORDS = 2_000
 BATCH_DUE = 500
-#: A source is not fetched while this much of it waits.
-#: The broker answers every fetch within a tenth of a second; one that was silent for this long may hold news.
+#: The broker answers every fetch within milliseconds; one that was silent for this long may hold news.
 HEARD_MS = 5_000
+#: A source is not fetched while this much of it waits.
 BUFFER_RECORDS = 4_000
 BUFFER_BYTES = 16 * 1024 * 1024
 _BLOCKED_SECONDS = 0.02
@@ -106,9 +106,9 @@ class PartitionRunner:
         sources = list(self.sources.values())
         items = take(sources, self._logic.decode, caught_up, BATCH_RECORDS)
         at, due = self._due(sources, items, caught_up)
-        if not items and not due:
-            return False
         batch = StateBatch(self.state, self._logic)
+        if not self._logic.begin(batch) and not items and not due:
+            return False
         batch.run_due(due, at)
         batch.run(items, self._clock)
         effects = batch.effects(items)

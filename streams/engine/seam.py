@@ -91,26 +91,31 @@ class Progress:
 
     `applied` is the last applied offset of each source topic. `live` says whether the record that set the
     stream time arrived within grace of when it occurred. `partitions` is the number of partitions that keys
-    were spread over.
+    were spread over. `note` is what the application keeps with the partition. `waking` says that keys which
+    `Batch.wake_all` woke have not been seen yet: after a restart all are woken again.
     """
 
     applied: dict[str, int]
     stream_time: int | None
     live: bool
     partitions: int
+    note: bytes = b""
+    waking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
     """All that one batch does to the world: written entirely or not at all.
 
-    `changed` maps keys to their packed state (with envelope), None where the key was deleted.
+    `changed` maps keys to their packed state (with envelope), None where the key was deleted. `wake_all` says
+    that from now on every key is to be seen once.
     """
 
     partition: int
     outputs: list[Output]
     changed: dict[bytes, bytes | None]
     progress: Progress
+    wake_all: bool = False
 
 
 class Committer(Protocol):
@@ -138,6 +143,9 @@ class Batch(Protocol):
     put.
     """
 
+    note: bytes
+    """What the application keeps with the partition: small, written with every batch. Empty at the beginning."""
+
     @property
     def partition(self) -> int: ...
 
@@ -158,6 +166,9 @@ class Batch(Protocol):
 
     def emit(self, output: Output) -> None: ...
 
+    def wake_all(self) -> None:
+        """Have `Logic.due` called once for every key there is, some with each of the batches that follow."""
+
 
 class Logic(Protocol):
     """The application. Everything but `decode` must be a function of its arguments alone."""
@@ -167,6 +178,11 @@ class Logic(Protocol):
         later.
         """
 
+    def begin(self, batch: Batch) -> bool:
+        """Called at the beginning of each batch, also of one that would do nothing. True when there is something to
+        commit.
+        """
+
     def handle(self, record: Record, item: Any, batch: Batch) -> None:
         """Apply one item that `decode` made. Whatever was due for its key before the item comes first; that is the
         logic's own work.
@@ -174,7 +190,7 @@ class Logic(Protocol):
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
         """Something of this key is due at or before `at` (ms): do it, and put the key with a later due time
-        or none.
+        or none. A key that was woken may have nothing due, and need not be put.
         """
 
     def pack(self, state: Any) -> bytes: ...

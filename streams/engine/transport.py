@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCHEME = "chunks"
-#: A fetch in flight delays the next one for a partition that was just drained, so idle fetches are kept
-#: short.
-_FETCH_WAIT_MS = 100
+#: The broker answers a fetch when it has so much, or after so long. An answer for every single record would keep
+#: both ends busy with fetches, of all partitions each time; a longer wait would delay the next fetch of a partition
+#: that was just drained.
+_FETCH_BYTES, _FETCH_WAIT_MS = 16 * 1024, 20
 _POLL_SECONDS = 0.1
 
 
@@ -106,6 +107,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             # idleness.
             max_poll_interval_ms=2**31 - 1,
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_min_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),

@@ -16,8 +16,6 @@ from faust.types import TP
 
 from streams.engine.config import CLIENT_LOG, EngineConfig
 
-CHECK_SECONDS = 10.0
-STALLED_SECONDS = 60.0
 _ANSWER_SECONDS = 5.0
 
 
@@ -27,7 +25,11 @@ class Watchdog:
     def __init__(self, config: EngineConfig, now: Callable[[], float] = time.monotonic) -> None:
         self._admin = AdminClient(config.client, logger=CLIENT_LOG)
         self._now = now
-        self._alive_at = now()
+        self._stalled_s = config.stalled_s
+        #: How often to look.
+        self.check_s = config.stalled_s / 6
+        self._looked_at = now()
+        self._idle_s = 0.0
         self._seen: Mapping[TP, int] = {}
 
     def stable_ends(self, tps: list[TP]) -> Mapping[TP, int] | None:
@@ -42,14 +44,18 @@ class Watchdog:
             return None
 
     def stalled(self, done: Mapping[TP, int], ends: Mapping[TP, int] | None, waits: bool) -> TP | None:
-        """A partition that has been behind for STALLED_SECONDS in which nothing at all moved, else None.
+        """A partition that has been behind for `stalled_s` in which nothing at all moved, else None.
 
         `done` is the next offset of each partition, `ends` what `stable_ends` said, `waits` whether work
         waits for something outside that is known to be away.
         """
+        # While the process itself was frozen it could do nothing: that time does not count.
+        passed = min(self._now() - self._looked_at, 2 * self.check_s)
+        self._looked_at = self._now()
         behind = [tp for tp, end in (ends or {}).items() if tp in done and done[tp] < end]
         if not behind or waits or done != self._seen:
             self._seen = done
-            self._alive_at = self._now()
+            self._idle_s = 0.0
             return None
-        return behind[0] if self._now() - self._alive_at >= STALLED_SECONDS else None
+        self._idle_s += passed
+        return behind[0] if self._idle_s >= self._stalled_s else None

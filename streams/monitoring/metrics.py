@@ -61,9 +61,12 @@ class WorkerMetrics(Observer):
         )
         self._strays = Counter(
             "leads_strays_total",
-            "Leads first seen on a partition that their key does not belong to.",
+            "Records of leads on a partition that their key does not belong to, forwarded to the one that it does.",
             ["topic"],
             registry=registry,
+        )
+        self._models = Counter(
+            "leads_model_changes_total", "Changes of the model file while running.", ["outcome"], registry=registry
         )
         self._commits = Counter("leads_commits_total", "Transactions.", ["outcome"], registry=registry)
         self._commit_seconds = Histogram("leads_commit_seconds", "Time a transaction took.", registry=registry)
@@ -118,6 +121,10 @@ class WorkerMetrics(Observer):
         elif isinstance(one, Ignored):
             self._ignored.labels(one.reason).inc()
 
+    def model_changed(self, outcome: str) -> None:
+        """`accepted` or `refused`."""
+        self._models.labels(outcome).inc()
+
     def refused(self, topic: str, bad: BadRecord) -> None:
         """A record became a dead letter."""
         self._dead_letters.labels(topic, bad.error).inc()
@@ -126,8 +133,8 @@ class WorkerMetrics(Observer):
         if not self._warned_of_strays:
             self._warned_of_strays = True
             log.warning(
-                "a lead on %s came on a partition that its key does not belong to: its producer must use murmur2 "
-                "(librdkafka: partitioner=murmur2_random), or the lead's events part",
+                "a record on %s came on a partition that its key does not belong to and is forwarded, which takes time "
+                "and work: let its producer use murmur2 (librdkafka: partitioner=murmur2_random)",
                 topic,
             )
         self._strays.labels(topic).inc()

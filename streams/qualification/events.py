@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from streams.qualification.messages import Forget, Forward, Link, Merge
+
 Kind = Literal[
     "page_view",
     "email_open",
@@ -41,6 +43,11 @@ def event_of(kind: str, fields: Mapping[str, Any], arrival: int) -> Event:
     return Event(kind, fields["lead_id"], fields["event_id"], min(occurred_at, arrival), arrival, fields)
 
 
+def event_for(lead_id: str, event: Event) -> Event:
+    """The event as one of `lead_id`. A link stays as it is: it is not about the id that it is keyed by."""
+    return event if event.kind == "identity_link" else msgspec.structs.replace(event, lead_id=lead_id)
+
+
 class Qualified(msgspec.Struct, frozen=True):
     """A lead became an MQL or SQL: `record` has the fields of Qualification."""
 
@@ -66,4 +73,5 @@ class Ignored(msgspec.Struct, frozen=True):
     reason: str
 
 
-Transition = Qualified | Changed | Scored | Ignored
+#: What is said to subscribers, to nobody, and to other ids.
+Transition = Qualified | Changed | Scored | Ignored | Link | Merge | Forget | Forward

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import log2
 
 from streams.qualification.crossing import interest_of
@@ -116,6 +117,26 @@ def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:
             )
     cancelled_at = max(booking.cancelled_at, at)
     put_booking(lead, Booking(booking_id, kept, booking.facts, cancelled_at))
+
+
+def take_back(lead: Lead, booking_id: str, entry: tuple[str, str, float, int], model: Model) -> None:
+    """Take back what is left of one `entry` of a booking's points, exactly."""
+    name, group_name, points, occurred_at = entry
+    group = model.groups.get(group_name)
+    if group is None:
+        return
+    lead.groups[group_name] = add(lead.groups.get(group_name), -points, occurred_at, group.half_life_ms)
+    kept = list(lead.strongest.get(group_name, ()))
+    for place, one in enumerate(kept):
+        if (one.booking_id, one.name, one.points, one.occurred_at) == (booking_id, name, points, occurred_at):
+            del kept[place]
+            break
+    lead.strongest[group_name] = tuple(kept)
+
+
+def strongest_of(contributions: Iterable[Contribution], half_life_ms: int) -> tuple[Contribution, ...]:
+    """The strongest of a group, strongest first."""
+    return tuple(sorted(contributions, key=lambda one: _weight_of(one, half_life_ms), reverse=True)[:STRONGEST])
 
 
 def booking_of(lead: Lead, booking_id: str) -> Booking:

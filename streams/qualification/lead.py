@@ -1,4 +1,4 @@
-"""The record of one lead: all that `step` and `advance` know of its past. Packed with MessagePack arrays.
+"""The record of one lead: all that `step` and `advance` know of its past.
 
 Times are int ms; 0 stands for "never" where a time is optional, which keeps the packed form small.
 """
@@ -80,7 +80,7 @@ class Written(msgspec.Struct, array_like=True, frozen=True):
     at: int
 
 
-class Lead(msgspec.Struct, array_like=True):
+class Lead(msgspec.Struct, array_like=True, tag=0):
     """One lead. Values inside are immutable or replaced whole, so a shallow :meth:`copy` is a snapshot."""
 
     lead_id: str
@@ -123,6 +123,10 @@ class Lead(msgspec.Struct, array_like=True):
     fit: float = 0.0
     #: the negative persona that the profile matches, by the model that judged last
     persona: str | None = None
+    #: the ids that are this lead too -> the id that each points to, "" for this one
+    aliases: dict[str, str] = {}
+    #: when this id, an alias before, ceased to be one: links that are not newer say nothing
+    unlinked_at: int = 0
 
     def copy(self) -> Lead:
         """A copy that can be changed without touching this one."""
@@ -133,22 +137,9 @@ class Lead(msgspec.Struct, array_like=True):
         twin.facts = dict(self.facts)
         twin.profile = dict(self.profile)
         twin.said = dict(self.said)
+        twin.aliases = dict(self.aliases)
         return twin
 
     @property
     def resting(self) -> bool:
         return self.resting_until > 0
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Lead)
-
-
-def pack(lead: Lead) -> bytes:
-    """The lead as bytes."""
-    return _encoder.encode(lead)
-
-
-def unpack(payload: bytes) -> Lead:
-    """The lead that :func:`pack` packed; `msgspec.ValidationError` when it is something else."""
-    return _decoder.decode(payload)

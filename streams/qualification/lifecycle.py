@@ -5,6 +5,7 @@ from __future__ import annotations
 from streams.qualification.crossing import interest_of, next_crossing
 from streams.qualification.decay import add
 from streams.qualification.fit import confirmed_bant
+from streams.qualification.ids import output_id
 from streams.qualification.interest import parts_of
 from streams.qualification.lead import (
     CUSTOMER,
@@ -20,7 +21,7 @@ from streams.qualification.lead import (
 from streams.qualification.memory import path_fact, visits_within
 from streams.qualification.model.values import Model, SqlPath
 from streams.qualification.receipt import qualification
-from streams.qualification.turn import QUALIFIABLE, Turn, output_id
+from streams.qualification.turn import QUALIFIABLE, Turn
 
 SCORE_EVERY_MS = 6 * 3_600_000
 

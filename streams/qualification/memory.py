@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain, zip_longest
 from urllib.parse import urlsplit
 
 from streams.qualification.events import Event
@@ -35,6 +36,40 @@ def is_duplicate(lead: Lead, digest: bytes) -> bool:
 def remember_event(lead: Lead, digest: bytes) -> None:
     """Remember the event id. Not for noise: bots and mail proxies would push out the ids of what counts."""
     lead.seen = (lead.seen + digest)[-REMEMBERED_EVENTS * _HASH_BYTES :]
+
+
+def joined_digests(mine: bytes, theirs: bytes) -> bytes:
+    """The newest of both sides, taken in turns, as nothing tells which is newer: the last 64, oldest first."""
+    both = chain.from_iterable(zip_longest(_digests(mine), _digests(theirs)))
+    kept = list(dict.fromkeys(digest for digest in both if digest is not None))[:REMEMBERED_EVENTS]
+    return b"".join(reversed(kept))
+
+
+def _digests(seen: bytes) -> list[bytes]:
+    """The digests that are remembered, newest first."""
+    return [seen[place : place + _HASH_BYTES] for place in range(len(seen) - _HASH_BYTES, -1, -_HASH_BYTES)]
+
+
+def joined_visits(mine: Lead, theirs: Lead) -> tuple[int, ...]:
+    """The days of both, those left out that are too old as of `mine.as_of`."""
+    oldest = mine.as_of // DAY_MS - MAX_AGE_DAYS
+    return tuple(sorted(day for day in {*mine.visits, *theirs.visits} if day >= oldest))
+
+
+def first_of(mine: Touch | None, theirs: Touch | None) -> Touch | None:
+    """The first touch of two leads that are one."""
+    if mine is None or theirs is None:
+        return mine or theirs
+    return theirs if theirs.occurred_at < mine.occurred_at else mine
+
+
+def last_of(mine: Touch | None, theirs: Touch | None) -> Touch | None:
+    """The last touch of two leads that are one: the latest that says where it came from, else the latest of all."""
+    if mine is None or theirs is None:
+        return mine or theirs
+    if _direct(mine) != _direct(theirs):
+        return theirs if _direct(mine) else mine
+    return theirs if theirs.occurred_at > mine.occurred_at else mine
 
 
 def remember_visit(lead: Lead, event: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.qualification.aliases import forget_aliases, link_address
 from streams.qualification.due import look_again_at, pass_time
 from streams.qualification.events import Event, Transition
 from streams.qualification.feedback import DISPOSITIONS, take_feedback
@@ -61,14 +62,20 @@ class After(msgspec.Struct, frozen=True):
 UNKNOWN_DUE = 0
 
 
-def step_owned(lead: Lead | None, event: Event, at: int, model: Model, due: int | None = UNKNOWN_DUE) -> After:
+def step_owned(
+    lead: Lead | None,
+    event: Event,
+    at: int,
+    model: Model,
+    due: int | None = UNKNOWN_DUE,
+    fresh: Lead | None = None,
+) -> After:
     """:func:`step` for a caller that lets `lead` be changed in place, and knows when something will be `due` for it.
 
-    What was due under another version of the model is not trusted.
+    A lead that another model judged is to be carried over first (`succession.succeed`). `fresh` is what an unknown lead
+    begins as.
     """
-    turn = Turn(lead if lead is not None else _unknown(event, at), model)
-    if lead is not None and lead.judged_by != model.identity:
-        due = UNKNOWN_DUE
+    turn = Turn(lead or fresh or _unknown(event, at), model)
     if lead is not None and due is not None and due <= at:
         pass_time(turn, at)
         if turn.gone:
@@ -105,12 +112,10 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
     if is_duplicate(lead, digest):
         turn.ignore("duplicate")
         return False
-    if event.kind == "identity_link":
-        turn.ignore("identity_link")  # merging leads is not part of the core yet
-        return False
     lead.as_of = at
     if event.kind == "erasure":
         turn.forget(at, "ERASED", None)
+        forget_aliases(turn, event)
         return True
     noise = noise_reason(event.kind, event.fields, event.occurred_at, model)
     if noise is None and event.kind == "sales_feedback" and event.fields["disposition"] not in DISPOSITIONS:
@@ -142,8 +147,10 @@ def _remember(turn: Turn, event: Event, at: int) -> str:
     if event.kind == "page_view":
         remember_visit(lead, event)
     elif event.kind == "lead_profile":
+        address = lead.profile.get("email")
         if update_profile(lead.profile, lead.said, event.fields, event.occurred_at):
             turn.profile_changed()
+            link_address(turn, address, event)
         if lead.stage == VISITOR:
             turn.groups_changed()
             turn.change(at, "IDENTIFIED", to=LEAD)

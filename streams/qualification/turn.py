@@ -7,16 +7,13 @@ append transitions. Everything here is emitted with gapless sequence numbers and
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid5
 
 from streams.qualification.events import Changed, Ignored, Qualified, Scored, Transition
 from streams.qualification.fit import fit_of, persona_of
+from streams.qualification.ids import output_id
 from streams.qualification.interest import interest_at
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, Lead, Written
 from streams.qualification.model.values import Model
-
-#: The namespace of the ids of our output events (UUIDv5).
-NAMESPACE = UUID("6a1a1f0e-5a6b-5d3c-9f0d-2f6c1e7f4b11")
 
 #: Fields of LeadSummary, as they are named in LeadProfile.
 SUMMARY_FIELDS = (
@@ -35,11 +32,6 @@ SUMMARY_FIELDS = (
     "expected_amount",
     "unsubscribed",
 )
-
-
-def output_id(lead_id: str, record_kind: str, occurred_at: int, sequence: int) -> str:
-    """The id of an output event: the same on every replay, a subscriber's key for dropping duplicates."""
-    return str(uuid5(NAMESPACE, f"{lead_id}|{record_kind}|{occurred_at}|{sequence}"))
 
 
 class Turn:
@@ -171,11 +163,13 @@ class Turn:
         Its id is of a kind of its own: a new life, whose sequence begins at 1 again, may begin at the same instant.
         It says nothing of the person: the event outlives the erasure by the topic's retention.
         """
-        lead = self.lead
         self.change(at, cause, to="visitor", reason=reason, ends=True)
-        if lead.written is not None:
-            self.out.append(Scored(lead.lead_id, None))
+        self.withdraw_score()
         self.gone = True
+
+    def withdraw_score(self) -> None:
+        if self.lead.written is not None:
+            self.out.append(Scored(self.lead.lead_id, None))
 
 
 #: Stages from which a lead can (still) become an MQL or SQL.

@@ -190,7 +190,7 @@ def _watch(process: subprocess.Popen[bytes], metrics_of: list[str] | None, total
             if finished and len(samples) > 1:
                 return list(samples)
         if time.monotonic() > deadline + (seconds if samples else 0):
-            raise TimeoutError("no progress")
+            raise TimeoutError("too few events to measure it by" if samples else "no progress")
 
 
 def _read_lines(process: subprocess.Popen[bytes], note: Callable[[int], None]) -> None:

@@ -22,7 +22,8 @@ from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
 from streams.modelfile import read_model
 from streams.qualification.events import event_of
-from streams.qualification.lead import Lead, pack
+from streams.qualification.lead import Lead
+from streams.qualification.state import pack
 from streams.qualification.step import step
 from streams.topics import changelog_topic
 from streams.wire.codec import Codec

@@ -50,6 +50,11 @@ PEERS: dict[str, Callable[[str], Contender]] = {
     "Kafka Streams EOS": kafka_streams,
     "bare confluent-kafka loop": bare_loop,
 }
+_EXAMPLES = """Examples:
+
+  leadstream bench
+  leadstream bench --only latency --json
+  leadstream bench --only "stock Faust" --rounds 5"""
 #: What leadstream is to reach, as a ratio to each by wall clock.
 WANTED = {"stock Faust": 25.0, "Quix Streams": 2.0, "Kafka Streams EOS": 1.0, "bare confluent-kafka loop": 0.5}
 
@@ -77,7 +82,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="leadstream bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="leadstream bench", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--only", choices=(*PARTS, *PEERS), help="one part, or leadstream and one peer")
     parser.add_argument("--events", type=int, default=200_000, help="page views that are preloaded")

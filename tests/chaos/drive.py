@@ -25,9 +25,9 @@ from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
 from streams.local.parent import die_with_parent
 from streams.modelfile import read_model, read_text
-from streams.topics import INPUT_TOPICS
+from streams.topics import SOURCE_TOPICS
 from tests.chaos.verdict import OffsetWatch, judge
-from tests.kafka_topics import messages_of
+from tests.kafka_topics import ends_of
 from tests.processes import LEADSTREAM
 
 APP = "chaos"
@@ -181,7 +181,7 @@ def run(plan: Plan, folder: Path) -> str:
         hand, watch = Hand(plan.seed, all_, broker), OffsetWatch(broker.bootstrap, APP, plan.partitions)
         for _ in range(plan.workers[0]):
             all_.start()
-        source = [str(plan.seed), str(plan.events), str(plan.seconds)]
+        source = [str(plan.seed), str(plan.events), str(plan.seconds), str(plan.partitions)]
         publisher = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("workload.py")), broker.bootstrap, *source],
             env=_environment(),
@@ -203,7 +203,8 @@ def run(plan: Plan, folder: Path) -> str:
     qualified = sum(len(expected.ids[topic]) for topic in ("mql-events", "sql-events"))
     struck = ", ".join(f"{name.replace('_', ' ')} {times}x" for name, times in sorted(hand.struck.items()))
     return (
-        f"seed {plan.seed}: {plan.events} events, {qualified} MQL and SQL, {len(expected.leads)} leads, "
+        f"seed {plan.seed}: {plan.events} events, {qualified} MQL and SQL, {len(expected.states)} leads and aliases, "
+        f"{expected.merges} merges, {expected.forwards} forwards, "
         f"{len(expected.bad)} dead letters in {time.monotonic() - began:.0f} s; {struck}; "
         f"{all_.ended_alone} workers ended by themselves; {watch.compared} offsets compared; all as expected"
     )
@@ -238,16 +239,18 @@ def _strike_while(
 
 
 def _finish(bootstrap: str, workers: Workers, watch: OffsetWatch) -> None:
-    """Wait until the group has committed the end of every input."""
+    """Wait until the group has committed the end of every source topic, strays that strays brought about included."""
     ends: dict[tuple[str, int], int] = {}
-    for message in messages_of(bootstrap, [topic.name for topic in INPUT_TOPICS]):
-        ends[message.topic(), message.partition()] = message.offset() + 1
     deadline = time.monotonic() + 180
     while True:
         workers.supervise()
         committed = watch.committed() or {}
         if all(committed.get(place, 0) >= end for place, end in ends.items()):
-            return
+            known = ends
+            ends = ends_of(bootstrap, [topic.name for topic in SOURCE_TOPICS])
+            if ends == known:
+                return
+            continue
         behind = {place: end - committed.get(place, 0) for place, end in ends.items() if committed.get(place, 0) < end}
         assert time.monotonic() < deadline, f"not everything was handled: {behind}"
         time.sleep(0.5)

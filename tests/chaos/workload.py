@@ -1,4 +1,4 @@
-"""The events of a chaos run, published in rounds: `python tests/chaos/workload.py BOOTSTRAP SEED EVENTS SECONDS`.
+"""The events of a chaos run, published in rounds: `python workload.py BOOTSTRAP SEED EVENTS SECONDS PARTITIONS`.
 
 What makes the outcome known beforehand, whatever happens to workers and broker:
 
@@ -9,6 +9,10 @@ What makes the outcome known beforehand, whatever happens to workers and broker:
   only when it saw so after it had the record (`streams.engine.merge`), so a lead's events are applied in order.
 - Events of different leads may pass each other by up to a round. The model's `grace` is scaled with the time that was
   compressed, and is longer than a round.
+
+Who is who is told at the end, in a day and a half of events, which is less than `grace`: so what goes from one
+partition to another is judged as of its own time whenever it arrives. A known lead does nothing by itself after a link
+to it, so that all that it does then comes by the alias's partition, in order. Some leads' events are on a wrong one.
 
 Damaged records are among the others, marked with a header that nothing but the verdict reads.
 """
@@ -25,6 +29,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, Producer
 
 from streams.kafka import producer_config
+from streams.partitioning import partition_of
 from streams.wire.codec import Codec
 
 DAY = 86_400_000
@@ -34,6 +39,9 @@ START = 1_780_272_000_000
 ROUND = 200
 BAD = ("bad", b"1")
 _LEADS_PER_EVENT = 1 / 12
+#: How much of the events is about people of two ids, or of a wrong partition, and how much time that is.
+_PEOPLE = 0.15
+_PEOPLE_SPAN = DAY * 3 // 2
 
 _TOPICS = {
     "page-views": 70.0,
@@ -44,8 +52,8 @@ _TOPICS = {
     "demo-bookings": 2.0,
     "sales-feedback": 2.0,
     "erasures": 0.3,
-    "identity-links": 0.7,
 }
+_BEHAVIOUR = {topic: weight for topic, weight in _TOPICS.items() if topic != "erasures"}
 
 
 class Made(NamedTuple):
@@ -55,12 +63,26 @@ class Made(NamedTuple):
     key: bytes | None
     value: bytes | None
     bad: bool
+    #: None: where its key belongs
+    partition: int | None = None
+
+
+class Step(NamedTuple):
+    """Something that a person does under an id: a topic, or a word on who is who."""
+
+    topic: str
+    id_: str
+    of: str | None = None
+    revoked: bool = False
+    strays: bool = False
 
 
 class Workload:
-    """`count` records that are a function of `seed` alone."""
+    """`count` records that are a function of `seed` alone, and of the number of partitions."""
 
-    def __init__(self, seed: int, count: int) -> None:
+    def __init__(self, seed: int, count: int, partitions: int) -> None:
+        self._seed = seed
+        self._partitions = partitions
         self._random = random.Random(seed)
         self._codec = Codec()
         self._count = count
@@ -72,22 +94,60 @@ class Workload:
         """The records, in rounds that are to be on the broker one after the other."""
         room: list[Made] = []
         topic_of: dict[str, str] = {}
-        for number in range(self._count):
-            at = START + SPAN * number // self._count
-            (topic,) = self._random.choices(list(_TOPICS), list(_TOPICS.values()))
-            (lead,) = self._random.choices(self._leads, cum_weights=self._weights)
-            if topic_of.setdefault(lead, topic) != topic or len(room) >= ROUND:
+        for number, (person, step, at) in enumerate(self._all()):
+            if topic_of.setdefault(person, step.topic) != step.topic or len(room) >= ROUND:
                 yield room
-                room, topic_of = [], {lead: topic}
-            room.append(self._made(topic, lead, number, at))
+                room, topic_of = [], {person: step.topic}
+            room.append(self._made(step, number, at))
         yield room
 
-    def _made(self, topic: str, lead: str, number: int, at: int) -> Made:
+    def _all(self) -> Iterator[tuple[str, Step, int]]:
+        """(person, what they do, when)."""
+        people = int(self._count * _PEOPLE)
+        others = self._count - people
+        for number in range(others):
+            (topic,) = self._random.choices(list(_TOPICS), list(_TOPICS.values()))
+            (lead,) = self._random.choices(self._leads, cum_weights=self._weights)
+            yield lead, Step(topic, lead), START + SPAN * number // others
+        begun: dict[str, list[Step]] = {}
+        for number in range(people):
+            if len(begun) < 40:
+                person = f"person-{self._seed}-{number}"
+                begun[person] = self._life(person)[::-1]
+            person = self._random.choice(list(begun))
+            yield person, begun[person].pop(), START + SPAN + _PEOPLE_SPAN * number // people
+            if not begun[person]:
+                del begun[person]
+
+    def _life(self, person: str) -> list[Step]:
+        """A visitor who turns out to be a lead, or a lead whose events stray."""
+        if self._random.random() < 0.3:
+            return [one._replace(strays=True) for one in self._behaviour(person, 8)]
+        visitor, known = f"{person}-visitor", f"{person}-known"
+        link = Step("identity-links", visitor, known)
+        steps = [Step("lead-profiles", known), *self._behaviour(known, 3)] if self._random.random() < 0.8 else []
+        steps += [*self._behaviour(visitor, 4), *[link] * self._random.choice([1, 1, 2]), *self._behaviour(visitor, 3)]
+        end = self._random.random()
+        if end < 0.3:
+            steps += [link._replace(revoked=True), *self._behaviour(visitor, 2), link._replace(of=f"{person}-other")]
+        elif end < 0.5:
+            steps += [Step("erasures", visitor), *self._behaviour(visitor, 2)]
+        return steps
+
+    def _behaviour(self, id_: str, times: int) -> list[Step]:
+        topics = self._random.choices(list(_BEHAVIOUR), list(_BEHAVIOUR.values()), k=times)
+        return [Step(topic, id_) for topic in topics]
+
+    def _made(self, step: Step, number: int, at: int) -> Made:
+        topic, id_ = step.topic, step.id_
         if self._random.random() < 0.01:
-            return self._bad(topic, lead, number, at)
-        event = self._event(topic, lead, number, at)
-        key = event["anonymous_id"] if topic == "identity-links" else lead
-        return Made(topic, key.encode(), self._codec.encode(topic, event), False)
+            return self._bad(topic, id_, number, at)
+        event = self._event(topic, id_, number, at)
+        if topic == "identity-links":
+            event |= {"lead_id": step.of, "anonymous_id": id_, "revoked": step.revoked}
+        home = partition_of(id_.encode(), self._partitions)
+        where = (home + 1) % self._partitions if step.strays else None
+        return Made(topic, id_.encode(), self._codec.encode(topic, event), False, where)
 
     def _bad(self, topic: str, lead: str, number: int, at: int) -> Made:
         good = self._codec.encode(topic, self._event(topic, lead, number, at))
@@ -137,7 +197,7 @@ class Workload:
             dispositions = ["ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST"]
             made |= {"disposition": choose(dispositions), "reason": choose([None, "no_budget", "timing"])}
         elif topic == "identity-links":
-            made |= {"anonymous_id": f"anonymous-{number}"}
+            made |= {"anonymous_id": lead}
         return made
 
 
@@ -152,9 +212,10 @@ def publish(bootstrap: str, workload: Workload, seconds: float, count: int) -> N
 
     began, sent = time.monotonic(), 0
     for made in workload.rounds():
-        for topic, key, value, bad in made:
+        for topic, key, value, bad, where in made:
             headers: list[tuple[str, str | bytes | None]] = [BAD] if bad else []
-            producer.produce(topic, value, key, headers=headers, on_delivery=heard)
+            partition = -1 if where is None else where
+            producer.produce(topic, value, key, partition, headers=headers, on_delivery=heard)
         while producer.flush(10):
             pass
         assert not failures, failures
@@ -163,5 +224,5 @@ def publish(bootstrap: str, workload: Workload, seconds: float, count: int) -> N
 
 
 if __name__ == "__main__":
-    _, address, seed, events, lasts = sys.argv
-    publish(address, Workload(int(seed), int(events)), float(lasts), int(events))
+    _, address, seed, events, lasts, spread = sys.argv
+    publish(address, Workload(int(seed), int(events), int(spread)), float(lasts), int(events))

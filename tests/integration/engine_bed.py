@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -70,10 +71,12 @@ class Bed:
             self.expected[key] += 1
         self._producer.flush()
 
-    def worker(self, instance: str = "") -> subprocess.Popen[bytes]:
+    def worker(self, instance: str = "", silent_while: Path | None = None) -> subprocess.Popen[bytes]:
+        """A worker process; while the file `silent_while` is there its consumer is dead to the world."""
         log = (self._folder / f"worker-{len(self._workers)}.log").open("wb")
         command = [sys.executable, str(WORKER), self.bootstrap, self.app_id, str(self.partitions)]
-        worker = subprocess.Popen([*command, instance] if instance else command, stdout=log, stderr=log)
+        env = {**os.environ, **({"SILENT_WHILE": str(silent_while)} if silent_while else {})}
+        worker = subprocess.Popen([*command, instance] if instance else command, stdout=log, stderr=log, env=env)
         self._workers.append(worker)
         return worker
 

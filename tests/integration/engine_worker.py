@@ -1,14 +1,20 @@
 """A worker process for tests: `streams.engine` running the counting application.
 
 python engine_worker.py BOOTSTRAP APP PARTITIONS [INSTANCE]
+
+While the file that SILENT_WHILE names is there its consumer fetches nothing and says nothing, as one that did not
+survive an outage.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -17,6 +23,7 @@ from counting import CountingLogic
 from streams.engine.app import create_app, run
 from streams.engine.config import EngineConfig
 from streams.engine.seam import Observer
+from streams.engine.transport import ChunkConsumerThread
 from streams.errors import LeadstreamError
 
 SOURCES = ("views", "opens")
@@ -26,7 +33,7 @@ def config(bootstrap: str, app_id: str, partitions: int, instance: str | None = 
     """Topics carry the application's name, so that tests on one broker do not meet."""
     return EngineConfig(
         app_id, bootstrap, tuple(f"{app_id}-{name}" for name in SOURCES), f"{app_id}-changelog", partitions,
-        grace_ms=120_000, instance_id=instance, session_timeout_s=6.0, heartbeat_s=1.0,
+        grace_ms=120_000, instance_id=instance, session_timeout_s=6.0, heartbeat_s=1.0, stalled_s=12.0,
     )  # fmt: skip
 
 
@@ -35,8 +42,22 @@ class Says(Observer):
         print("ready", *partitions, flush=True)
 
 
+def fall_silent_while(there: Path) -> None:
+    fetch = ChunkConsumerThread._fetch_records
+
+    async def fetch_or_not(self: ChunkConsumerThread, *args: Any, **kwargs: Any) -> Any:
+        if os.path.exists(there):  # noqa: ASYNC240 (a local file, of a test)
+            await asyncio.sleep(0.1)
+            return {}
+        return await fetch(self, *args, **kwargs)
+
+    ChunkConsumerThread._fetch_records = fetch_or_not  # type: ignore[method-assign]
+
+
 def main(bootstrap: str, app_id: str, partitions: str, instance: str | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    if "SILENT_WHILE" in os.environ:
+        fall_silent_while(Path(os.environ["SILENT_WHILE"]))
     logic = CountingLogic(f"{app_id}-counted", f"{app_id}-refused")
     try:
         run(create_app(config(bootstrap, app_id, int(partitions), instance), logic, Says()))

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
 @pytest.mark.parametrize(
     ("options", "measured"),
     [
-        (["bare confluent-kafka loop", "--events", "6000", "--rounds", "1", "--seconds", "3"], "ratio"),
+        (["stock Faust", "--events", "6000", "--rounds", "1", "--seconds", "3"], "ratio"),
         (["two-workers", "--events", "8000"], "ratio"),
         (["restore", "--leads", "3000"], "seconds"),
         (["latency", "--rates", "100", "--seconds", "3"], "p50_ms"),

@@ -1,4 +1,4 @@
-"""The broker goes away under the engine and comes back."""
+"""The broker goes away under the engine and comes back, or only seems to be there."""
 
 from __future__ import annotations
 
@@ -33,4 +33,22 @@ def test_a_broker_that_crashes_costs_nothing_but_time(tmp_path: Path, seconds: i
             if sum(map(len, bed.counted().values())) >= sum(bed.expected.values()):
                 break
             time.sleep(1)
+        bed.done()
+
+
+def test_a_consumer_that_stays_silent_ends_the_process_and_the_next_goes_on(bootstrap: str, tmp_path: Path) -> None:
+    silence = tmp_path / "silence"
+    with Bed(bootstrap, tmp_path) as bed:
+        worker = bed.worker(silent_while=silence)
+        bed.ready(worker)
+        bed.views(500)
+        eventually(lambda: sum(map(len, bed.counted().values())) == 500, "it works")
+        silence.touch()
+        bed.views(500)
+        status, log = bed.ends(worker)
+        assert status == 1, log
+        assert "has records to read, and nothing was done for 12 s" in log
+        assert "Traceback" not in log
+        silence.unlink()
+        bed.worker(silent_while=silence)
         bed.done()

@@ -8,13 +8,16 @@ import pytest
 
 from streams.engine.seam import Output, PlainRecord
 from streams.modelfile import read_model
+from streams.partitioning import partition_of
 from streams.processing import LeadLogic
 from streams.qualification.events import Transition
+from streams.qualification.state import Alias, pack, unpack
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.validation import MAX_AGE_MS
 
 NOW = 1_790_000_000_000
+PARTITIONS = 12
 CODEC = Codec()
 
 
@@ -40,7 +43,7 @@ class Emitted:
 
 def letter_of(key: bytes | None, value: bytes | None, topic: str = "erasures") -> tuple[Output, dict[str, Any]]:
     """The one thing that is written for a bad record, and the letter in it."""
-    logic = LeadLogic(CODEC, read_model(None), 12, lambda: NOW, Uncounted())
+    logic = LeadLogic(CODEC, read_model(None), 12, lambda: NOW, Uncounted(), "app")
     record = PlainRecord(topic, 0, 0, NOW, key, value)
     batch: Any = Emitted()
     logic.handle(record, logic.decode(record), batch)
@@ -49,6 +52,166 @@ def letter_of(key: bytes | None, value: bytes | None, topic: str = "erasures") -
     letter = CODEC.decode("dead-letters", output.value)
     assert isinstance(letter, dict)
     return output, letter
+
+
+class Held:
+    """A partition's batch in memory, for one key or a few."""
+
+    partition = 0
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self.states: dict[bytes, Any] = {}
+        self.stream_time: int | None = None
+
+    def get(self, key: bytes) -> Any:
+        return self.states.get(key)
+
+    def due(self, key: bytes) -> int | None:
+        return 0
+
+    def put(self, key: bytes, state: Any, due: int | None) -> None:
+        self.states[key] = state
+
+    def delete(self, key: bytes) -> None:
+        del self.states[key]
+
+    def emit(self, output: Output) -> None:
+        self.outputs.append(output)
+
+
+class Worker:
+    """All partitions of workers of one application id; what one says on strays, the other hears at once."""
+
+    def __init__(self, app: str = "app") -> None:
+        self.logic = LeadLogic(CODEC, read_model(None), PARTITIONS, lambda: NOW, Uncounted(), app)
+        self.batches = [Held() for _ in range(PARTITIONS)]
+
+    def take(self, record: PlainRecord) -> list[dict[str, Any]]:
+        """Handle a record and the strays that it brings about, which are returned."""
+        waiting, strays = [record], []
+        while waiting:
+            one = waiting.pop(0)
+            batch: Any = self.batches[one.partition]
+            batch.outputs.clear()
+            self.logic.handle(one, self.logic.decode(one), batch)
+            for output in batch.outputs:
+                if output.topic == "strays":
+                    where = partition_of(output.key, PARTITIONS)
+                    waiting.append(PlainRecord("strays", where, 0, NOW, output.key, output.value))
+                    strays.append(decoded(output))
+        return strays
+
+    @property
+    def states(self) -> dict[bytes, Any]:
+        return {key: state for batch in self.batches for key, state in batch.states.items()}
+
+
+def decoded(output: Output) -> dict[str, Any]:
+    fields = CODEC.decode(output.topic, output.value)
+    assert isinstance(fields, dict)
+    return fields
+
+
+def record_of(topic: str, key: str, partition: int | None = None, **fields: Any) -> PlainRecord:
+    event = {"event_id": f"{topic}-{fields}", "lead_id": key, "occurred_at": NOW, **fields}
+    where = partition_of(key.encode(), PARTITIONS) if partition is None else partition
+    return PlainRecord(topic, where, 7, NOW, key.encode(), CODEC.encode(topic, event))
+
+
+def view(key: str, partition: int | None = None, **fields: Any) -> PlainRecord:
+    return record_of("page-views", key, partition, url="https://example.com/pricing", **fields)
+
+
+def link_of(alias: str, to: str) -> PlainRecord:
+    return record_of("identity-links", alias, anonymous_id=alias, revoked=False)._replace(
+        value=CODEC.encode(
+            "identity-links",
+            {"event_id": "l", "lead_id": to, "occurred_at": NOW, "anonymous_id": alias, "revoked": False},
+        )
+    )
+
+
+def elsewhere(key: str) -> int:
+    return (partition_of(key.encode(), PARTITIONS) + 1) % PARTITIONS
+
+
+def test_a_first_seen_lead_on_a_wrong_partition_is_forwarded_once_and_then_handled() -> None:
+    worker, record = Worker(), view("anna", elsewhere("anna"))
+    (stray,) = worker.take(record)
+    assert (stray["lead_id"], stray["occurred_at"], stray["app"]) == ("anna", NOW, "app")
+    assert stray["forwarded"] == {
+        "topic": "page-views",
+        "partition": record.partition,
+        "offset": 7,
+        "timestamp": NOW,
+        "key": b"anna",
+        "value": record.value,
+        "hops": 1,
+        "passed": [],
+    }
+    assert worker.batches[elsewhere("anna")].states == {}
+    assert worker.states[b"anna"].groups == {"web": (10.0, NOW)}
+    same = Worker()
+    same.take(view("anna"))
+    assert same.states == worker.states
+
+
+@pytest.mark.parametrize("topic", ["erasures", "identity-links"])
+def test_links_and_erasures_stray_as_any_event(topic: str) -> None:
+    worker = Worker()
+    worker.take(view("anna"))
+    record = link_of("anna", "bert") if topic == "identity-links" else record_of(topic, "anna", requested_by=None)
+    worker.take(record._replace(partition=elsewhere("anna")))
+    assert worker.states == {} if topic == "erasures" else worker.states[b"anna"] == Alias("bert", NOW)
+
+
+def test_a_state_travels_as_a_record_and_arrives_as_it_was() -> None:
+    worker = Worker()
+    worker.take(view("anna"))
+    before = worker.states[b"anna"].copy()
+    (stray,) = worker.take(link_of("anna", "bert"))
+    assert (stray["lead_id"], stray["merged"]["passed"], stray["arrival"]) == ("bert", ["anna"], NOW)
+    assert unpack(stray["merged"]["state"]).groups == before.groups
+    assert worker.states[b"bert"].groups == before.groups
+    (stray,) = worker.take(view("anna", event_id="later"))
+    assert (stray["lead_id"], stray["forwarded"]["passed"]) == ("bert", ["anna"])
+
+
+def test_a_stray_of_other_workers_is_passed_over() -> None:
+    worker, others = Worker(), Worker("others")
+    (stray,) = others.take(view("anna", elsewhere("anna")))
+    where = partition_of(b"anna", PARTITIONS)
+    assert worker.take(PlainRecord("strays", where, 0, NOW, b"anna", CODEC.encode("strays", stray))) == []
+    assert worker.states == {}
+    assert worker.batches[where].outputs == []
+
+
+BAD_STRAYS: dict[str, dict[str, Any]] = {
+    "nothing in it": {},
+    "a state that nobody wrote": {"merged": {"passed": ["x"], "state": b"\xff"}},
+    "an alias for a state": {"merged": {"passed": ["x"], "state": pack(Alias("y", 1))}},
+    "nobody's state": {"merged": {"passed": [], "state": b""}},
+    "a topic that is no input": {"forwarded": {"topic": "mql-events"}},
+    "an event that can't be read": {"forwarded": {"value": b"nonsense"}},
+}
+
+
+@pytest.mark.parametrize("what", BAD_STRAYS.values(), ids=BAD_STRAYS.keys())
+def test_a_stray_that_makes_no_sense_is_a_dead_letter(what: dict[str, Any]) -> None:
+    stray = dict.fromkeys(("forwarded", "merged", "linked", "forgotten", "arrival", "app"))
+    stray |= {"event_id": "s", "lead_id": "anna", "occurred_at": NOW, **what}
+    if "forwarded" in what:
+        whole = {"topic": "page-views", "partition": 1, "offset": 2, "timestamp": NOW, "key": b"anna", "value": b"v"}
+        stray["forwarded"] = {**whole, "hops": 1, "passed": [], **what["forwarded"]}
+    worker = Worker()
+    where = partition_of(b"anna", PARTITIONS)
+    worker.take(PlainRecord("strays", where, 3, NOW, b"anna", CODEC.encode("strays", stray)))
+    (output,) = worker.batches[where].outputs
+    letter = decoded(output)
+    assert output.topic == "dead-letters"
+    assert (letter["lead_id"], letter["error"]) in {("anna", "INVALID"), ("anna", "UNDECODABLE"), (None, "UNDECODABLE")}
+    assert letter["topic"] == ("page-views" if what.get("forwarded", {}).get("value") else "strays")
 
 
 def erasure(lead_id: str, occurred_at: int = NOW) -> bytes:

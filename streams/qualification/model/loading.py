@@ -113,19 +113,29 @@ _BANDS = (("A", 60.0), ("B", 40.0), ("C", 20.0))
 
 
 def _groups(node: Node, problems: Problems) -> dict[str, Group]:
-    groups = {name: _group(name, entry, problems) for name, entry in entries(node).items()}
+    named = entries(node)
+    groups = {name: _group(name, entry, problems) for name, entry in named.items()}
+    heirs: dict[str, str] = {}
+    for name, group in groups.items():
+        if group.was in named:
+            problems.add_wrong(Wrong(named[name], f"found was: {group.was}, which is a group of this model itself"))
+        elif group.was in heirs:
+            problems.add_wrong(Wrong(named[name], f"found was: {group.was}, as {heirs[group.was]} has already"))
+        elif group.was is not None:
+            heirs[group.was] = name
     if not groups:
         raise Wrong(node, "found no group, expected at least one such as web: {half_life: 30d, cap: 40}")
     return groups
 
 
 def _group(name: str, node: Node, problems: Problems) -> Group:
-    section = Section(node, ("half_life", "floor", "cap"), problems)
+    section = Section(node, ("half_life", "floor", "cap", "was"), problems)
     group = Group(
         name,
         section.require("half_life", longer_than_nothing, 1),
         section.read("floor", number, None),
         section.read("cap", number, None),
+        section.read("was", text_of, None),
     )
     # Groups fade towards nothing, so a clamp must let nothing through: crossings would never end otherwise.
     if group.floor is not None and group.floor > 0:

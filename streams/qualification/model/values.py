@@ -19,12 +19,16 @@ Route = Literal["SALES", "NURTURE", "LOW_TOUCH", "NONE"]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A decaying sum of contributions; floor and cap (points) apply when it is read."""
+    """A decaying sum of contributions; floor and cap (points) apply when it is read.
+
+    `was` is the name that the group had in an earlier model.
+    """
 
     name: str
     half_life_ms: int
     floor: float | None = None
     cap: float | None = None
+    was: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

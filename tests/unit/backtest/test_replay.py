@@ -86,3 +86,24 @@ def test_lines_that_a_worker_would_refuse_are_rejected_with_their_number(tmp_pat
     rejected: list[Rejected] = []
     assert len(list(read_events([path], rejected))) == 1
     assert [one.line for one in rejected] == [2, 3, 4]
+
+
+def test_what_an_alias_did_and_was_answered_is_its_leads() -> None:
+    pages = [event("downloads", "anon", START + n, asset_id=f"{n}", funnel_stage="BOTTOM") for n in range(2)]
+    facts = {"email": "a@b.example", "employees": 500, "job_title": "Director"}
+    result = replay(
+        [
+            *pages,
+            event("lead-profiles", "vera", START + DAY, **facts),
+            event("identity-links", "vera", START + 2 * DAY, anonymous_id="anon"),
+            event("sales-feedback", "anon", START + 3 * DAY, disposition="WON"),
+            event("page-views", "email:a@b.example", START + 4 * DAY, url="https://example.com/"),
+        ],
+        MODEL,
+        NOW,
+    )
+    assert set(result.leads) == {"vera"}
+    assert {id_: result.person(id_) for id_ in result.aliases} == {"anon": "vera", "email:a@b.example": "vera"}
+    numbers = summary(result)
+    assert numbers["outcomes"]["won"] == {"leads": 1, "qualified": 1, "share": 1.0}
+    assert (numbers["leads"], numbers["mql_events"]) == (1, 1)

@@ -80,8 +80,9 @@ def producer_of(committer: TransactionalCommitter) -> FakeProducer:
 
 async def test_outputs_state_and_progress_go_into_one_transaction(committer: TransactionalCommitter) -> None:
     producer = producer_of(committer)
+    await committer.fence()
     await committer.commit(EFFECTS)
-    assert producer.calls == ["begin", "commit"]
+    assert producer.calls == ["init", "begin", "commit", "begin"]
     *rest, (topic, partition, key, value, _) = producer.committed
     assert rest == [
         ("out", -1, b"k", b"v", [("h", b"1")]),
@@ -104,7 +105,7 @@ async def test_a_commit_without_an_answer_is_asked_again_and_not_redone(
     producer = producer_of(committer)
     producer.fails["commit"] = [failure(retriable=True), failure(retriable=True)]
     await committer.commit(EFFECTS)
-    assert producer.calls == ["begin", "commit", "commit", "commit"]
+    assert producer.calls == ["commit", "commit", "commit", "begin"]
     assert len(producer.committed) == 4
 
 
@@ -115,18 +116,28 @@ async def test_an_abortable_failure_aborts_and_writes_the_same_again(
     producer.fails["commit"] = [failure(abort=True)]
     producer.fails["abort"] = [failure(retriable=True)]
     await committer.commit(EFFECTS)
-    assert producer.calls == ["begin", "commit", "abort", "abort", "begin", "commit"]
+    assert producer.calls == ["commit", "abort", "abort", "begin", "commit", "begin"]
     assert len(producer.committed) == 4
 
 
-@pytest.mark.parametrize("where", ["begin", "commit"])
-async def test_a_fenced_producer_ends_it_at_once(committer: TransactionalCommitter, where: str) -> None:
+async def test_a_fenced_producer_ends_it_at_once(committer: TransactionalCommitter) -> None:
     producer = producer_of(committer)
-    producer.fails[where] = [failure(KafkaError._FENCED)]
+    producer.fails["commit"] = [failure(KafkaError._FENCED)]
     with pytest.raises(CommitImpossible, match="app-3"):
         await committer.commit(EFFECTS)
     assert "abort" not in producer.calls
     assert producer.committed == []
+
+
+async def test_what_is_committed_is_not_done_again_when_the_next_transaction_can_not_begin(
+    committer: TransactionalCommitter,
+) -> None:
+    producer = producer_of(committer)
+    producer.fails["begin"] = [failure(abort=True)]
+    with pytest.raises(CommitImpossible, match="begin_transaction of app-3"):
+        await committer.commit(EFFECTS)
+    assert len(producer.committed) == 4
+    assert producer.calls == ["commit", "begin"]
 
 
 async def test_an_abort_that_is_fenced_ends_it(committer: TransactionalCommitter) -> None:
@@ -152,7 +163,7 @@ async def test_a_full_queue_is_waited_for(committer: TransactionalCommitter) -> 
     producer = producer_of(committer)
     producer.full = 2
     await committer.commit(EFFECTS)
-    assert producer.calls == ["begin", "poll", "poll", "commit"]
+    assert producer.calls == ["poll", "poll", "commit", "begin"]
 
 
 async def test_taking_over_waits_for_an_answer_and_gives_up_when_refused(
@@ -161,7 +172,7 @@ async def test_taking_over_waits_for_an_answer_and_gives_up_when_refused(
     producer = producer_of(committer)
     producer.fails["init"] = [failure(retriable=True)]
     await committer.fence()
-    assert producer.calls == ["init", "init"]
+    assert producer.calls == ["init", "init", "begin"]
     producer.fails["init"] = [failure(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)]
     with pytest.raises(CommitImpossible):
         await committer.fence()

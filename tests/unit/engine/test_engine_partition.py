@@ -92,7 +92,7 @@ def test_stream_time_never_goes_back_and_is_live_as_its_own_record_was() -> None
 def test_due_keys_come_in_due_order_once_and_up_to_the_limit() -> None:
     state = PartitionState(3, 12)
     state.apply(batch_of(state, (b"b", 200), (b"a", 100), (b"c", 300)))
-    assert not state.has_due(SILENCE_MS)
+    assert state.take_due(SILENCE_MS, 9) == []
     assert state.take_due(SILENCE_MS + 300, 2) == [(SILENCE_MS + 100, b"a"), (SILENCE_MS + 200, b"b")]
     assert state.take_due(SILENCE_MS + 300, 2) == [(SILENCE_MS + 300, b"c")]
 
@@ -130,6 +130,40 @@ def test_a_key_that_stays_due_is_a_defect_and_not_an_endless_loop() -> None:
         StateBatch(state, Lazy()).run_due(state.take_due(2**60, 9), 2**60)
 
 
+def woken(state: PartitionState, logic: CountingLogic, limit: int) -> list[bytes | None]:
+    """The keys that a batch with nothing else to do sees."""
+    batch = StateBatch(state, logic)
+    due = state.take_due(200, limit)
+    logic.begin(batch)
+    batch.run_due(due, 200)
+    effects = batch.effects([])
+    state.apply(effects)
+    return [output.key for output in effects.outputs]
+
+
+def test_keys_that_are_woken_are_each_seen_once_a_few_with_every_batch() -> None:
+    state, logic = PartitionState(3, 12), CountingLogic()
+    state.apply(batch_of(state, (b"a", 100), (b"b", 100), (b"c", 100)))
+    logic.word = b"look"
+    assert woken(state, logic, 2) == []
+    assert (state.note, state.waking) == (b"look", True)
+    assert [len(woken(state, logic, 2)) for _ in range(3)] == [2, 1, 0]
+    assert not state.waking
+
+
+def test_a_restart_while_keys_are_woken_wakes_them_all_again_and_one_after_it_none() -> None:
+    before, logic = PartitionState(3, 12), CountingLogic()
+    before.apply(batch_of(before, (b"a", 100), (b"b", 100)))
+    logic.word = b"look"
+    for seen, waking in ((0, True), (1, True), (1, False)):
+        assert len(woken(before, logic, 1)) == seen
+        after = PartitionState(3, 12)
+        after.values = dict(before.values)
+        after.adopt(Progress({}, 100, True, 12, before.note, before.waking))
+        after.restored()
+        assert len(woken(after, logic, 9)) == (2 if waking else 0)
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(1, 60), st.booleans()), max_size=80))
 def test_timers_never_lose_or_invent_a_due_time(history: list[tuple[int, int | None, bool]]) -> None:
     """Against the plain twin, a dictionary of due times, through puts, deletions and turns of the clock."""
@@ -150,7 +184,7 @@ def test_timers_never_lose_or_invent_a_due_time(history: list[tuple[int, int | N
             plain.pop(key, None)
             if due not in (None, 1):
                 plain[key] = later  # type: ignore[assignment]
-        state.apply(Effects(0, [], changed, state.progress()))
+        state.apply(Effects(0, [], changed, Progress({}, None, False, 1)))
     restored = PartitionState(0, 1)
     restored.values = dict(state.values)
     restored.rebuild_timers()

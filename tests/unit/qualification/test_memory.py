@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.qualification.events import Event, Ignored
 from streams.qualification.fit import MOST_ATTRIBUTES, fit_of, update_profile
 from streams.qualification.interest import REMEMBERED_BOOKINGS
-from streams.qualification.lead import LONGEST_TEXT, Lead, pack
+from streams.qualification.lead import LONGEST_TEXT, Lead
 from streams.qualification.memory import (
     REMEMBERED_EVENTS,
     event_digest,
@@ -25,6 +25,7 @@ from streams.qualification.memory import (
     visits_within,
 )
 from streams.qualification.model.values import Visits
+from streams.qualification.state import pack
 from streams.qualification.step import step
 
 

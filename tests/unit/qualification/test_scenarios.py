@@ -26,8 +26,9 @@ from handmade import (
 from streams.modelfile import read_model
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
 from streams.qualification.lead import Lead
+from streams.qualification.messages import Forget
 from streams.qualification.model.values import Model
-from streams.qualification.step import advance, judged_at, step, step_owned
+from streams.qualification.step import advance, judged_at, step
 
 
 class Story:
@@ -261,7 +262,10 @@ def test_an_erased_lead_leaves_nothing_and_its_next_life_is_new() -> None:
     story = Story(buyer(days(0)), *interested(days(1)), erasure(days(2)))
     assert story.lead is None
     assert story.causes[-1] == "ERASED"
-    assert story.out[-1] == Scored("lead-1", None)
+    assert story.out[-2] == Scored("lead-1", None)
+    told = story.out[-1]
+    assert isinstance(told, Forget)
+    assert (told.lead_id, told.target) == ("email:vera@example.com", "lead-1")
     story.tell(buyer(days(2)))
     assert story.changes[-1]["sequence"] == 1
     ids = [one["event_id"] for one in story.changes]
@@ -332,14 +336,3 @@ def test_an_mql_is_never_made_only_to_cool_at_once() -> None:
     assert [one["stage"] for one in story.qualifications] == ["MQL"]
     story.tell(page_view(days(0)))
     assert story.causes == ["IDENTIFIED", "QUALIFIED"]
-
-
-def test_a_due_time_of_another_model_is_not_trusted() -> None:
-    known = step_owned(None, page_view(days(0)), days(0), DEFAULT)
-    assert known.lead is not None
-    hasty = replace(DEFAULT, version="hasty", visitor_ttl_ms=20 * DAY)
-    event = page_view(days(25))
-    expected = step(known.lead, event, days(25), hasty)
-    after = step_owned(known.lead.copy(), event, days(25), hasty, known.due)
-    assert (after.lead, after.transitions) == expected
-    assert any(isinstance(one, Changed) and one.record["cause"] == "EXPIRED" for one in after.transitions)

@@ -29,9 +29,10 @@ from oracle import Oracle
 
 from streams.qualification.decay import merge, value_at
 from streams.qualification.events import Changed, Event, Qualified, Transition
-from streams.qualification.lead import Lead, pack, unpack
+from streams.qualification.lead import Lead
 from streams.qualification.model.values import Model
 from streams.qualification.receipt import verify_receipt
+from streams.qualification.state import pack, unpack
 from streams.qualification.step import advance, advance_owned, judged_at, step, step_owned
 
 #: Activities, page views, mails and downloads: leads whose groups are sums of contributions, nothing else.

@@ -31,7 +31,7 @@ FIELDS = {
     "SalesFeedback": "disposition qualification_id? reason? amount? actor?",
     "IdentityLink": "anonymous_id revoked",
     "Erasure": "requested_by?",
-    "Stray": "forwarded? merged?",
+    "Stray": "forwarded? merged? linked? forgotten? arrival? app?",
     "Qualification": "sequence stage previous_stage episode_id route path? reason interest fit threshold "
     "fit_band qualified_until? respond_by? model groups evidence fit_evidence first_touch? "
     "last_touch? profile?",
@@ -44,8 +44,10 @@ FIELDS = {
     "FitPoint": "name points",
     "Touch": "source? medium? campaign? referrer? url? occurred_at",
     "LeadSummary": SUMMARY,
-    "ForwardedEvent": "topic partition offset timestamp key value hops",
-    "MergedState": "passed state",
+    "ForwardedEvent": "topic partition offset timestamp key value hops passed",
+    "MergedState": "passed state half_lives",
+    "LinkedAddress": "to",
+    "ForgottenAlias": "target",
 }
 SYMBOLS = {
     "FunnelStage": "TOP MIDDLE BOTTOM UNKNOWN",
@@ -132,7 +134,7 @@ def test_every_time_is_in_milliseconds() -> None:
     }
     assert names == {
         *("occurred_at", "sent_at", "scheduled_for", "qualified_until", "respond_by", "as_of", "seen_at"),
-        "timestamp",
+        *("timestamp", "arrival"),
     }
 
 

@@ -1,0 +1,176 @@
+"""The application on the engine: every record of the source topics through the pure core.
+
+`LeadLogic` holds no state of its own: the state under an id comes from the batch and goes back to it, and everything
+that leaves is emitted to the batch, which is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from streams.engine.seam import Batch, Record
+from streams.partitioning import partition_of
+from streams.processing.decoding import Decoded, Decoder
+from streams.processing.note import noted, take_over
+from streams.processing.outputs import published, refused
+from streams.processing.strays import Passing, Strays
+from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
+from streams.qualification.identity import receive, receive_event
+from streams.qualification.lead import Lead
+from streams.qualification.messages import Forward
+from streams.qualification.model.values import Model
+from streams.qualification.state import State, pack, unpack
+from streams.qualification.step import advance_owned, judged_at, step_owned
+from streams.qualification.succession import succeed
+from streams.wire.bad import BadRecord
+from streams.wire.codec import Codec
+from streams.wire.times import rfc3339
+
+log = logging.getLogger(__name__)
+
+
+class Counter(Protocol):
+    """What hears of all that happens to records and leads."""
+
+    def consumed(self, topic: str) -> None: ...
+
+    def happened(self, one: Transition) -> None: ...
+
+    def refused(self, topic: str, bad: BadRecord) -> None: ...
+
+    def strayed(self, topic: str) -> None:
+        """A record of an id that is not known came on a partition that its key does not belong to."""
+
+
+class LeadLogic:
+    """What the engine runs, for the workers `app`."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        model: Model,
+        partitions: int,
+        now: Callable[[], int],
+        counter: Counter,
+        app: str,
+    ) -> None:
+        """`now` is the wall clock in ms, used for a dead letter's `seen_at` alone."""
+        self._partitions = partitions
+        self._codec = codec
+        self._model = model
+        self._offered: Model | None = None
+        self._now = now
+        self._counter = counter
+        self._strays = Strays(codec, app)
+        self.decode = Decoder(codec, self._strays).decode
+
+    def begin(self, batch: Batch) -> bool:
+        """Let a model that was offered take over, at this point of the partition's stream."""
+        if self._offered is not None:
+            self._model, self._offered = self._offered, None
+        before = noted(batch.note)
+        if before is not None and before.model == self._model.identity:
+            return False
+        note = take_over(before, self._model, batch.stream_time)
+        batch.note = note.packed()
+        if batch.stream_time is None:
+            return False  # nothing is there that could be carried over
+        batch.wake_all()
+        log.info("partition %d: judged by model %s as of %s", batch.partition, self._model.version, rfc3339(note.since))
+        return True
+
+    def offer(self, model: Model) -> None:
+        """Judge by `model` from the next batch of each partition on. Callable from any thread."""
+        self._offered = model
+
+    def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
+        """Judge one event, hear one message, or write a dead letter."""
+        event, key = item.event, record.key
+        self._counter.consumed(record.topic)
+        if event is None or item.way is not None:
+            self._stray_or_bad(record, item, batch)
+            return
+        assert key is not None, "an empty key is a dead letter"
+        state = self._state(key, batch)
+        if state.__class__ is Lead and event.kind != "identity_link":  # as nearly always: no way but the short one
+            at = judged_at(state, event, batch.stream_time or 0, self._model)
+            after = step_owned(state, event, at, self._model, batch.due(key))
+            self._settle(key, True, after.lead, after.due, after.transitions, batch)
+        elif state is None and partition_of(key, self._partitions) != record.partition:
+            self._counter.strayed(record.topic)
+            batch.emit(self._strays.forwarding(key.decode(), event, Passing(record)))
+        else:
+            self._take(key, state, event, Passing(record), batch)
+
+    def due(self, key: bytes, at: int, batch: Batch) -> None:
+        """Let time pass for a lead of which something is due."""
+        lead = self._state(key, batch)
+        due = batch.due(key)
+        if due is not None and due <= at and isinstance(lead, Lead):
+            after = advance_owned(lead, at, self._model)
+            self._settle(key, True, after.lead, after.due, after.transitions, batch)
+
+    def _state(self, key: bytes, batch: Batch) -> State | None:
+        """The state under a key. A lead that another model judged is carried over first."""
+        state: State | None = batch.get(key)
+        if state.__class__ is not Lead or state.judged_by == self._model.identity:
+            return state
+        note = noted(batch.note)
+        assert note is not None, "`begin` notes the model"
+        after = succeed(state, note.half_lives.get(state.judged_by), note.since, self._model)
+        self._settle(key, True, after.lead, after.due, after.transitions, batch)
+        return after.lead
+
+    def pack(self, state: State) -> bytes:
+        return pack(state)
+
+    def unpack(self, payload: bytes) -> State:
+        return unpack(payload)
+
+    def _take(self, key: bytes, state: State | None, event: Event, way: Passing, batch: Batch) -> None:
+        """An event for an id: of a lead, an alias, or nothing yet."""
+        time = batch.stream_time or 0
+        outcome = receive_event(key.decode(), state, event, way.passed, time, self._model, batch.due(key))
+        self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+        for one in outcome.transitions:
+            if isinstance(one, Forward):
+                onward = Passing(way.source, way.hops, one.passed)
+                batch.emit(self._strays.forwarding(one.lead_id, event, onward))
+
+    def _stray_or_bad(self, record: Record, item: Decoded, batch: Batch) -> None:
+        """A stray belongs on its key's partition: a record that goes round would do so for ever."""
+        key, bad, way = record.key, item.bad, item.way
+        if bad is None and item.event is None and item.message is None:
+            return  # for other workers
+        if bad is None and key is not None and partition_of(key, self._partitions) != record.partition:
+            detail = f"forwarded to partition {record.partition}, which its key does not belong to"
+            bad = BadRecord("LOOP", detail)
+        if bad is not None:
+            source = record if way is None else way.source
+            self._counter.refused(source.topic, bad)
+            batch.emit(refused(self._codec, source, bad, self._now(), item.lead_id))
+            return
+        assert key is not None, "a stray without a key is a bad record"
+        state = self._state(key, batch)
+        if item.event is not None and way is not None:
+            self._take(key, state, item.event, way, batch)
+        elif item.message is not None:
+            time = batch.stream_time or 0
+            outcome = receive(key.decode(), state, item.message, time, self._model, batch.due(key))
+            self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+
+    def _settle(
+        self, key: bytes, known: bool, state: State | None, due: int | None, out: Sequence[Transition], batch: Batch
+    ) -> None:
+        if state is not None:
+            batch.put(key, state, due)
+        elif known:
+            batch.delete(key)
+        for one in out:
+            self._counter.happened(one)
+            if isinstance(one, Qualified | Changed | Scored):
+                batch.emit(published(self._codec, key, one))
+            elif not isinstance(one, Ignored | Forward):
+                batch.emit(self._strays.telling(one))

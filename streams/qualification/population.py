@@ -1,0 +1,86 @@
+"""Many ids in memory: leads and aliases, and what they tell each other, delivered at once.
+
+What a partitioned system does with messages on their way, without the way.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from streams.qualification.events import Event, Transition, event_for
+from streams.qualification.identity import Outcome, receive, receive_event
+from streams.qualification.lead import Lead
+from streams.qualification.messages import Forget, Forward, Link, Merge, Message
+from streams.qualification.model.values import Model
+from streams.qualification.state import Alias, State
+from streams.qualification.step import advance_owned
+
+_Delivery = tuple[str, Event | Message, tuple[str, ...]]
+
+
+class Population:
+    """All ids that a model judges. `states` may be read."""
+
+    def __init__(self, model: Model) -> None:
+        self.states: dict[str, State] = {}
+        self._due: dict[str, int | None] = {}
+        self._model = model
+
+    @property
+    def leads(self) -> dict[str, Lead]:
+        return {id_: state for id_, state in self.states.items() if isinstance(state, Lead)}
+
+    @property
+    def aliases(self) -> dict[str, Alias]:
+        return {id_: state for id_, state in self.states.items() if isinstance(state, Alias)}
+
+    def take(self, event: Event, stream_time: int) -> list[Transition]:
+        """An event arrives under its own id; what that makes ids tell each other arrives with it.
+
+        `stream_time` as for `judged_at`. Returns all transitions, messages included, in order.
+        """
+        id_ = event.fields["anonymous_id"] if event.kind == "identity_link" else event.lead_id
+        waiting: deque[_Delivery] = deque([(id_, event, ())])
+        out: list[Transition] = []
+        while waiting:
+            id_, what, passed = waiting.popleft()
+            outcome = self._deliver(id_, what, passed, stream_time)
+            self._keep(id_, outcome)
+            out += outcome.transitions
+            waiting += _deliveries(outcome.transitions, what)
+        return out
+
+    def advance(self, id_: str, at: int) -> list[Transition]:
+        """Time passes until `at` for a lead. An id that has none stays as it is."""
+        lead = self.states.get(id_)
+        if not isinstance(lead, Lead):
+            return []
+        after = advance_owned(lead, at, self._model)
+        self._keep(id_, Outcome(after.lead, after.transitions, after.due))
+        return after.transitions
+
+    def _deliver(self, id_: str, what: Event | Message, passed: tuple[str, ...], stream_time: int) -> Outcome:
+        state, due, model = self.states.get(id_), self._due.get(id_), self._model
+        if isinstance(what, Event):
+            return receive_event(id_, state, what, passed, stream_time, model, due)
+        return receive(id_, state, what, stream_time, model, due)
+
+    def _keep(self, id_: str, outcome: Outcome) -> None:
+        if outcome.state is None:
+            self.states.pop(id_, None)
+            self._due.pop(id_, None)
+        else:
+            self.states[id_] = outcome.state
+            self._due[id_] = outcome.due
+
+
+def _deliveries(transitions: Sequence[Transition], event: Event | Message) -> list[_Delivery]:
+    found: list[_Delivery] = []
+    for one in transitions:
+        if isinstance(one, Forward):
+            assert isinstance(event, Event), "only events are forwarded"
+            found.append((one.lead_id, event_for(one.lead_id, event), one.passed))
+        elif isinstance(one, Link | Merge | Forget):
+            found.append((one.lead_id, one, ()))
+    return found

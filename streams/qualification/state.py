@@ -1,0 +1,35 @@
+"""What is kept under an id: a lead, or the alias that is left of one. Packed with MessagePack arrays."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.qualification.lead import Lead
+
+
+class Alias(msgspec.Struct, array_like=True, frozen=True, tag=1):
+    """What the id does is done by the lead `to`, since a link of `since` (ms); None: no more, since it was revoked.
+
+    `sequence` is that of the last that was said of the id while it was a lead: if it becomes one again, it goes on.
+    """
+
+    to: str | None
+    since: int
+    sequence: int = 0
+
+
+State = Lead | Alias
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def pack(state: State) -> bytes:
+    """The state as bytes."""
+    return _encoder.encode(state)
+
+
+def unpack(payload: bytes) -> State:
+    """The state that :func:`pack` packed; `msgspec.ValidationError` when it is something else."""
+    state: State = _decoder.decode(payload)
+    return state

@@ -1,0 +1,506 @@
+"""Whose an id is: links, aliases, merges, chains, loops, revoked links, and what is forgotten with a lead."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import msgspec
+from handmade import (
+    DAY,
+    DEFAULT,
+    UNLIMITED,
+    activity,
+    booking,
+    buyer,
+    days,
+    download,
+    erasure,
+    event,
+    feedback,
+    page_view,
+    pricing,
+    profile,
+)
+
+from streams.qualification import aliases
+from streams.qualification.decay import value_at
+from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
+from streams.qualification.identity import receive
+from streams.qualification.lead import Lead
+from streams.qualification.messages import MOST_PASSED, Forget, Forward, Link, Merge
+from streams.qualification.population import Population
+from streams.qualification.state import Alias, pack, unpack
+
+_numbers = count(1)
+
+
+def by(lead_id: str, told: Event) -> Event:
+    """The event as one of `lead_id`."""
+    return msgspec.structs.replace(told, lead_id=lead_id)
+
+
+def link(alias: str, to: str, at: int, *, revoked: bool = False) -> Event:
+    return by(to, event("identity_link", at, anonymous_id=alias, revoked=revoked))
+
+
+class Town:
+    """A population, and all that happened in it."""
+
+    def __init__(self, *events: Event, model: Any = DEFAULT) -> None:
+        self.people = Population(model)
+        self.out: list[Transition] = []
+        self.tell(*events)
+
+    def tell(self, *events: Event) -> list[Transition]:
+        """What these events bring about."""
+        new: list[Transition] = []
+        for told in events:
+            new += self.people.take(told, told.occurred_at)
+        self.out += new
+        return new
+
+    def lead(self, id_: str) -> Lead:
+        found = self.people.states[id_]
+        assert isinstance(found, Lead), f"{id_} is {found}"
+        return found
+
+    def ids(self) -> dict[str, str | None]:
+        """id -> what it is: its own (a lead), or what it points to."""
+        return {id_: one.to if isinstance(one, Alias) else id_ for id_, one in self.people.states.items()}
+
+    def changes(self, lead_id: str) -> list[dict[str, Any]]:
+        return [one.record for one in self.out if isinstance(one, Changed) and one.record["lead_id"] == lead_id]
+
+    def granted(self) -> list[dict[str, Any]]:
+        return [one.record for one in self.out if isinstance(one, Qualified)]
+
+    def ignored(self) -> list[str]:
+        return [one.reason for one in self.out if isinstance(one, Ignored)]
+
+
+def warm(lead_id: str, at: int) -> list[Event]:
+    return [by(lead_id, one) for one in (pricing(at), pricing(at + 1), download(at + 2, "BOTTOM"))]
+
+
+def test_a_link_makes_a_visitors_history_that_of_the_lead() -> None:
+    town = Town(*warm("anon", days(0)), by("vera", buyer(days(1))), link("anon", "vera", days(2)))
+    assert town.ids() == {"anon": "vera", "vera": "vera", "email:vera@example.com": "vera"}
+    vera = town.lead("vera")
+    assert (vera.stage, len(vera.visits), vera.aliases) == ("mql", 1, {"email:vera@example.com": "", "anon": ""})
+    assert vera.first_touch is not None
+    assert vera.first_touch.occurred_at == days(0)
+    assert [(one["lead_id"], one["stage"], one["occurred_at"]) for one in town.granted()] == [("vera", "MQL", days(2))]
+    assert town.changes("vera")[-1]["cause"] == "MERGED"
+    assert town.changes("anon") == []
+
+
+def test_later_events_of_an_alias_are_its_leads_and_repeats_of_one_count_once() -> None:
+    before, after = by("anon", pricing(days(0))), by("anon", pricing(days(3)))
+    town = Town(before, link("anon", "vera", days(1)), after)
+    told = town.tell(before, after)
+    assert [one.lead_id for one in told if isinstance(one, Forward)] == ["vera", "vera"]
+    assert town.ignored() == ["duplicate", "duplicate"]
+    vera = town.lead("vera")
+    assert value_at(*vera.groups["web"], days(3), 30 * DAY) == 10 + 10 * 2 ** (-3 / 30)
+
+
+def test_a_link_that_names_a_lead_nobody_knows_makes_it_one_that_knows_its_alias() -> None:
+    town = Town(link("anon", "vera", days(0)))
+    assert town.ids() == {"anon": "vera", "vera": "vera"}
+    assert (town.lead("vera").stage, town.lead("vera").aliases) == ("lead", {"anon": ""})
+    assert [(one["cause"], one["occurred_at"]) for one in town.changes("vera")] == [("IDENTIFIED", days(0))]
+
+
+def test_a_link_that_names_a_visitor_makes_it_a_lead() -> None:
+    town = Town(by("vera", page_view(days(0))), link("anon", "vera", days(1)))
+    assert [(one["cause"], one["to_stage"]) for one in town.changes("vera")] == [("IDENTIFIED", "lead")]
+    assert town.lead("vera").stage_since == days(1)
+
+
+def test_a_link_that_is_no_news_to_a_known_lead_only_adds_the_alias() -> None:
+    town = Town(by("vera", buyer(days(0))))
+    before = town.lead("vera").copy()
+    assert not [one for one in town.tell(link("anon", "vera", days(9))) if not isinstance(one, Merge)]
+    after = town.lead("vera")
+    assert after.aliases.pop("anon") == ""
+    assert after == before
+
+
+def test_a_link_to_itself_says_nothing() -> None:
+    town = Town(by("vera", buyer(days(0))), link("vera", "vera", days(1)))
+    assert town.ignored() == ["self_link"]
+    assert town.lead("vera").stage == "lead"
+
+
+def test_repeats_of_a_link_change_nothing() -> None:
+    one = link("anon", "vera", days(1))
+    town = Town(*warm("anon", days(0)), one)
+    before = pack(town.lead("vera"))
+    town.tell(one, one, link("anon", "vera", days(0)))
+    assert town.ignored() == ["known_link"] * 3
+    assert pack(town.lead("vera")) == before
+    assert town.people.states["anon"] == Alias("vera", days(1))
+
+
+def test_a_state_that_arrives_again_is_added_once() -> None:
+    town = Town(*warm("anon", days(0)), link("anon", "vera", days(1)))
+    (merge,) = [one for one in town.out if isinstance(one, Merge)]
+    vera = town.lead("vera").copy()
+    again = receive("vera", town.lead("vera"), merge, days(1), DEFAULT, None)
+    assert (again.state, again.transitions) == (vera, [Ignored("duplicate")])
+
+
+def test_a_later_link_to_another_lead_takes_future_events_and_leaves_history() -> None:
+    town = Town(*warm("anon", days(0)), link("anon", "vera", days(1)), link("anon", "paul", days(2)))
+    town.tell(by("anon", pricing(days(3))))
+    assert town.ids() == {"anon": "paul", "vera": "vera", "paul": "paul"}
+    assert set(town.lead("vera").groups) == {"web", "content"}
+    assert town.lead("paul").groups == {"web": (10.0, days(3))}
+    assert town.lead("paul").aliases == {"anon": ""}
+
+
+def test_an_older_link_to_another_lead_does_not_take_an_alias_back() -> None:
+    town = Town(link("anon", "vera", days(2)), link("anon", "paul", days(1)), link("anon", "paul", days(2)))
+    assert town.ignored() == ["older_link"] * 2
+    assert town.ids() == {"anon": "vera", "vera": "vera"}
+
+
+def test_a_revoked_link_leaves_history_and_gives_the_visitor_a_life_of_its_own() -> None:
+    made = link("anon", "vera", days(1))
+    town = Town(*warm("anon", days(0)), made, link("anon", "vera", days(2), revoked=True))
+    assert town.ids() == {"anon": None, "vera": "vera"}
+    town.tell(made)
+    assert town.people.states["anon"] == Alias(None, days(2)), "a repeat of the older link does not bring it back"
+    town.tell(by("anon", pricing(days(3))), made)
+    assert town.ignored() == ["older_link", "older_link"]
+    assert town.lead("anon").groups == {"web": (10.0, days(3))}
+    assert town.lead("vera").groups["web"][1] <= days(1)
+    town.tell(link("anon", "paul", days(4)))
+    assert town.ids() == {"anon": "paul", "vera": "vera", "paul": "paul"}
+    assert town.lead("paul").groups["web"][0] == 10.0
+
+
+def test_revoking_what_is_no_link_says_nothing() -> None:
+    town = Town(
+        link("anon", "vera", days(0), revoked=True),
+        link("anon", "vera", days(2)),
+        link("anon", "paul", days(3), revoked=True),
+        link("anon", "vera", days(1), revoked=True),
+        by("visitor", page_view(days(3))),
+        link("visitor", "vera", days(4), revoked=True),
+    )
+    assert town.ignored() == ["no_such_link"] * 4
+    assert town.ids() == {"anon": "vera", "vera": "vera", "visitor": "visitor"}
+
+
+def test_nothing_that_scores_nothing_begins_a_life_after_a_revoked_link() -> None:
+    town = Town(link("anon", "vera", days(1)), link("anon", "vera", days(2), revoked=True))
+    town.tell(by("anon", feedback(days(3), "UNKNOWN")))
+    assert town.people.states["anon"] == Alias(None, days(2))
+
+
+def test_a_chain_of_aliases_brings_everything_to_its_end_in_any_order() -> None:
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        links = [link("a", "b", days(2)), link("b", "c", days(3)), link("c", "d", days(4))]
+        town = Town(*(by(id_, pricing(days(1) + n)) for n, id_ in enumerate("abcd")), model=UNLIMITED)
+        town.tell(*(links[number] for number in order))
+        assert town.ids() == {"a": "b", "b": "c", "c": "d", "d": "d"}
+        assert value_at(*town.lead("d").groups["web"], days(4), 30 * DAY) > 37
+        town.tell(by("a", pricing(days(5))))
+        assert len(town.lead("d").strongest["web"]) == 3
+        assert town.lead("d").groups["web"][1] == days(5)
+        assert set(town.lead("d").aliases) == set("abc")
+
+
+def test_a_loop_of_two_links_ends_with_everything_in_one_place() -> None:
+    town = Town(*warm("a", days(0)), by("b", buyer(days(1))), link("a", "b", days(2)), link("b", "a", days(3)))
+    leads = town.people.leads
+    assert len(leads) == 1, town.ids()
+    (lead,) = leads.values()
+    assert set(lead.groups) == {"web", "content"}
+    assert lead.profile["job_title"] == "Director of Sales"
+    for id_ in "ab":
+        town.tell(by(id_, activity(days(4), "email_reply")))
+    assert list(town.people.leads) == list(leads)
+    assert value_at(*town.people.leads[lead.lead_id].groups["email"], days(4), 21 * DAY) == 24
+
+
+def test_what_comes_back_to_its_own_id_goes_on_with_its_numbers() -> None:
+    town = Town(by("a", buyer(days(0))), link("b", "a", days(0)), link("a", "b", days(0)))
+    changes = town.changes("a")
+    assert [one["cause"] for one in changes] == ["IDENTIFIED", "MERGED", "IDENTIFIED"]
+    assert [one["sequence"] for one in changes] == [1, 2, 3]
+    assert len({one["event_id"] for one in changes}) == 3
+    assert town.lead("a").unlinked_at == days(0)
+
+
+def test_an_event_in_a_ring_of_aliases_ends_it_and_is_not_lost() -> None:
+    town = Town(link("a", "b", days(1)))
+    town.people.states["b"] = Alias("a", days(1))
+    told = town.tell(by("a", pricing(days(2))))
+    assert [one.lead_id for one in told if isinstance(one, Forward)] == ["b", "a"]
+    assert town.lead("a").groups == {"web": (10.0, days(2))}
+
+
+def test_a_message_that_has_come_too_far_stays_where_it_is() -> None:
+    town = Town()
+    for number in range(MOST_PASSED + 10):
+        town.people.states[f"id-{number}"] = Alias(f"id-{number + 1}", days(0))
+    told = town.tell(by("id-0", pricing(days(1))))
+    assert len([one for one in told if isinstance(one, Forward)]) == MOST_PASSED
+    assert town.lead(f"id-{MOST_PASSED}").groups == {"web": (10.0, days(1))}
+
+
+def test_what_was_said_of_a_merged_lead_ends_in_order_and_its_score_is_taken_back() -> None:
+    town = Town(by("old", buyer(days(0))), *warm("old", days(1)), link("old", "new", days(2)))
+    end = town.changes("old")[-1]
+    assert (end["cause"], end["from_stage"], end["to_stage"]) == ("MERGED", "mql", "visitor")
+    assert end["reason"] == "this is new"
+    assert end["profile"] is None
+    numbers = [
+        one.record["sequence"]
+        for one in town.out
+        if isinstance(one, Changed | Qualified) and one.record["lead_id"] == "old"
+    ]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [one.record for one in town.out if isinstance(one, Scored) and one.lead_id == "old"][-1] is None
+    assert (town.changes("new")[-1]["cause"], town.lead("new").stage) == ("MERGED", "mql")
+    assert town.changes("new")[-1]["sequence"] == len(town.changes("new")) == 1
+    assert Counter(one["stage"] for one in town.granted()) == {"MQL": 1}, "one episode, one MQL event"
+
+
+def test_a_visitor_that_was_due_to_be_forgotten_brings_nothing() -> None:
+    town = Town(*warm("anon", days(0)), link("anon", "vera", days(300)))
+    assert town.lead("vera").groups == {}
+    assert [one["cause"] for one in town.changes("anon")] == ["EXPIRED"]
+
+
+def two_episodes(*, booked: str | None = None) -> Town:
+    """`a` is an MQL since day 1, `b` since day 2; `booked` has a demo and so is an SQL since day 3."""
+    town = Town(by("a", buyer(days(0))), by("b", buyer(days(0))), *warm("a", days(1)), *warm("b", days(2)))
+    if booked:
+        town.tell(by(booked, booking(days(3))))
+    return town
+
+
+def test_of_two_open_episodes_the_further_one_stays() -> None:
+    for booked in "ab":
+        town = two_episodes(booked=booked)
+        episodes = {id_: town.lead(id_).episode for id_ in "ab"}
+        town.tell(link("a", "b", days(3.5)))
+        b = town.lead("b")
+        assert (b.stage, b.episode) == ("sql", episodes[booked])
+        other = episodes["a" if booked == "b" else "b"]
+        assert other is not None
+        (ended,) = [
+            one for one in town.changes("b") if one["cause"] == "MERGED" and one["episode_id"] == other.episode_id
+        ]
+        assert ended["qualification_id"] == other.mql_id
+        assert b.episode_ended == 0
+
+
+def test_of_two_open_episodes_at_one_stage_the_one_begun_first_stays() -> None:
+    for source, target in ("ab", "ba"):
+        town = two_episodes()
+        first = town.lead("a").episode
+        town.tell(link(source, target, days(4)))
+        episode = town.lead(target).episode
+        assert first is not None
+        assert episode is not None
+        assert (episode.episode_id, episode.started_at) == (first.episode_id, first.started_at)
+        town.tell(by(source, booking(days(5))))
+        episodes = Counter((one["episode_id"], one["stage"]) for one in town.granted())
+        assert set(episodes.values()) == {1}
+        assert (first.episode_id, "SQL") in episodes
+
+
+def test_whom_sales_has_rejected_does_not_stay_an_mql() -> None:
+    for source, target in ("ab", "ba"):
+        town = two_episodes()
+        town.tell(by("b", feedback(days(3), "REJECTED", reason="no_budget")), link(source, target, days(4)))
+        lead = town.lead(target)
+        assert (lead.stage, lead.resting_until, lead.episode) == ("lead", days(93), None)
+        assert town.changes(target)[-1]["cause"] == "MERGED"
+        assert lead.stage_since == days(3)
+
+
+def test_an_opportunity_or_a_customer_wins_over_a_rejection() -> None:
+    for answer, stage in (("OPPORTUNITY", "opportunity"), ("WON", "customer")):
+        for source, target in ("ab", "ba"):
+            town = two_episodes()
+            town.tell(by("a", feedback(days(3), answer)), by("b", feedback(days(3), "REJECTED")))
+            town.tell(link(source, target, days(4)))
+            assert (town.lead(target).stage, town.lead(target).resting_until) == (stage, 0)
+
+
+def test_the_disqualified_stay_so_but_for_opportunities() -> None:
+    for source, target in ("ab", "ba"):
+        town = two_episodes()
+        town.tell(by("a", feedback(days(3), "REJECTED", reason="competitor")), link(source, target, days(4)))
+        assert (town.lead(target).stage, town.lead(target).episode) == ("disqualified", None)
+
+
+def test_an_sla_that_ran_out_on_the_way_is_breached_when_the_leads_meet() -> None:
+    town = two_episodes(booked="a")
+    town.people.take(by("b", page_view(days(9))), days(9))
+    town.tell(link("a", "b", days(3) + 1))
+    assert town.changes("b")[-1]["cause"] == "SLA_BREACHED"
+    assert town.changes("b")[-1]["occurred_at"] == days(9)
+
+
+def test_a_booking_known_to_both_gives_once() -> None:
+    town = Town(by("a", booking(days(1))), by("b", booking(days(2), "ATTENDED")), link("a", "b", days(3)))
+    assert value_at(*town.lead("b").groups["intent"], days(1), 45 * DAY) == 60.0
+    assert [one.occurred_at for one in town.lead("b").strongest["intent"]] == [days(1)]
+
+
+def test_a_booking_called_off_on_one_side_gives_nothing_on_either() -> None:
+    for source, target in ("ab", "ba"):
+        town = Town(by("a", booking(days(1))), by("b", booking(days(2), "CANCELLED")), link(source, target, days(3)))
+        lead = town.lead(target)
+        assert abs(lead.groups["intent"][0]) < 1e-9
+        assert lead.strongest["intent"] == ()
+        town.tell(by(source, booking(days(1) + 1)))
+        assert abs(town.lead(target).groups["intent"][0]) < 1e-9
+
+
+def test_what_was_booked_again_after_it_was_called_off_stays() -> None:
+    town = Town(by("a", booking(days(1), "CANCELLED")), by("b", booking(days(2))), link("a", "b", days(3)))
+    assert value_at(*town.lead("b").groups["intent"], days(2), 45 * DAY) == 60.0
+
+
+def test_of_two_profiles_the_newest_of_each_value_stays() -> None:
+    for source, target in ("ab", "ba"):
+        town = Town(
+            by("a", profile(days(1), company="Old", job_title="Clerk", attributes={"x": "old", "y": "1"})),
+            by("b", profile(days(2), company="New", country="DE", attributes={"x": "new"})),
+            link(source, target, days(3)),
+        )
+        assert town.lead(target).profile == {
+            "company": "New",
+            "job_title": "Clerk",
+            "country": "DE",
+            "attributes": {"x": "new", "y": "1"},
+        }
+
+
+def test_frequency_limits_add_up_and_take_nothing_back() -> None:
+    town = Town(*(by(id_, pricing(days(1) + n)) for id_ in "ab" for n in range(2)), link("a", "b", days(1) + 9))
+    assert town.lead("b").limits["pricing page"] == {days(1) // DAY: 4}
+    assert value_at(*town.lead("b").groups["web"], days(1), 30 * DAY) > 39.9
+    town.tell(by("a", pricing(days(1) + 20)))
+    assert town.ignored() == ["exhausted"]
+
+
+def test_a_silence_is_that_of_the_side_that_was_heard_of_last() -> None:
+    town = Town(by("a", pricing(days(0))), by("b", pricing(days(20))), link("a", "b", days(35)))
+    b = town.lead("b")
+    assert (b.last_scored, b.inactive) == (days(20), False)
+    assert "disengagement" in b.groups, "what the silence of a took stays"
+
+
+# E-mail addresses.
+
+
+def test_an_address_makes_an_id_once_and_whoever_was_known_by_it_is_the_lead() -> None:
+    town = Town(by("email:vera@example.com", page_view(days(0))))
+    town.tell(by("vera", profile(days(1), email=" Vera@Example.COM")))
+    assert town.ids() == {"email:vera@example.com": "vera", "vera": "vera"}
+    assert town.lead("vera").visits == (days(0) // DAY,)
+    told = town.tell(by("vera", profile(days(2), email="vera@example.com")), by("vera", profile(days(3), name="Vera")))
+    assert not [one for one in told if isinstance(one, Link)]
+    told = town.tell(by("vera", profile(days(4), email="new@example.com")))
+    assert [one.lead_id for one in told if isinstance(one, Link)] == ["email:new@example.com"]
+
+
+def test_an_address_that_can_be_no_id_makes_none() -> None:
+    for address in ("", "nobody", "x" * 1000 + "@example.com"):
+        town = Town(by("vera", profile(days(1), email=address)))
+        assert list(town.ids()) == ["vera"]
+    town = Town(by("email:v@example.com", profile(days(1), email="V@example.com")))
+    assert list(town.ids()) == ["email:v@example.com"]
+
+
+def test_a_lead_that_is_linked_to_its_own_address_keeps_everything() -> None:
+    town = Town(by("u1", buyer(days(1))), *warm("u1", days(1)), link("u1", "email:vera@example.com", days(2)))
+    (lead,) = town.people.leads.values()
+    assert (lead.lead_id, lead.stage) == ("u1", "mql")
+    assert town.ids()["email:vera@example.com"] == "u1"
+
+
+# Erasure.
+
+
+def test_erasing_a_lead_forgets_its_aliases_and_later_events_begin_anew() -> None:
+    town = Town(*warm("anon", days(0)), by("vera", buyer(days(1))), link("anon", "vera", days(2)))
+    town.tell(link("older", "anon", days(2)), by("vera", erasure(days(3))))
+    assert town.people.states == {}
+    assert town.changes("vera")[-1]["cause"] == "ERASED"
+    town.tell(*(by(id_, page_view(days(4))) for id_ in ("anon", "vera", "older", "email:vera@example.com")))
+    assert set(town.people.leads) == {"anon", "vera", "older", "email:vera@example.com"}
+    assert all(lead.groups["web"][0] == 1.0 and not lead.aliases for lead in town.people.leads.values())
+
+
+def test_erasing_an_alias_erases_the_lead_that_it_is() -> None:
+    town = Town(*warm("anon", days(0)), by("vera", buyer(days(1))), link("anon", "vera", days(2)))
+    town.tell(by("anon", erasure(days(3))))
+    assert town.people.states == {}
+    assert [one["cause"] for one in town.changes("vera")][-1] == "ERASED"
+
+
+def test_erasing_an_alias_that_was_revoked_leaves_nothing_of_it() -> None:
+    town = Town(
+        link("anon", "vera", days(1)), link("anon", "vera", days(2), revoked=True), by("anon", erasure(days(3)))
+    )
+    assert list(town.ids()) == ["vera"]
+
+
+def test_an_alias_that_has_become_somebody_elses_survives_the_erasure() -> None:
+    town = Town(link("anon", "vera", days(1)), link("anon", "paul", days(2)), by("vera", erasure(days(3))))
+    assert town.ids() == {"anon": "paul", "paul": "paul"}
+
+
+def test_an_alias_that_was_made_anew_survives_what_forgets_the_old_one() -> None:
+    town = Town(by("vera", buyer(days(1))), by("vera", erasure(days(3))), by("vera", buyer(days(4))))
+    (old,) = [one for one in town.out if isinstance(one, Forget)]
+    alias = town.people.states["email:vera@example.com"]
+    assert receive("email:vera@example.com", alias, old, days(4), DEFAULT).state == Alias("vera", days(4))
+
+
+def test_an_alias_that_the_lead_has_no_room_for_is_an_alias_no_more(monkeypatch: Any) -> None:
+    monkeypatch.setattr(aliases, "MOST_ALIASES", 2)
+    town = Town(*(link(f"anon-{n}", "vera", days(n)) for n in range(3)))
+    assert town.ids() == {"anon-0": "vera", "anon-1": "vera", "vera": "vera"}
+    assert [one.lead_id for one in town.out if isinstance(one, Forget)] == ["anon-2"]
+
+
+def test_many_long_aliases_do_not_make_a_lead_too_large_for_its_topic() -> None:
+    town = Town(*(link(f"{n:0>1000}", "vera", days(n / 100)) for n in range(150)))
+    assert len(pack(town.lead("vera"))) < 110_000
+    assert len(town.lead("vera").aliases) == 100
+
+
+def test_the_ids_of_messages_are_the_same_on_every_replay() -> None:
+    events = (
+        *warm("anon", days(0)),
+        by("vera", buyer(days(1))),
+        link("anon", "vera", days(2)),
+        by("vera", erasure(days(3))),
+    )
+    assert Town(*events).out == Town(*events).out
+
+
+def test_a_state_is_unpacked_as_what_it_was() -> None:
+    for state in (Alias("vera", 7), Alias(None, 7), Lead("vera", 7, aliases={"anon": ""}, unlinked_at=3)):
+        assert unpack(pack(state)) == state
+    assert len(pack(Alias("vera", days(0)))) < 20
+
+
+def test_groups_that_the_model_has_no_more_do_not_stop_a_merge() -> None:
+    town = Town(by("a", pricing(days(1))), by("b", pricing(days(1))))
+    town.people._model = replace(DEFAULT, groups={k: v for k, v in DEFAULT.groups.items() if k != "web"}, rules={})
+    town.tell(link("a", "b", days(2)))
+    assert town.ids() == {"a": "b", "b": "b"}

@@ -1,0 +1,287 @@
+"""A model that follows another: what leads keep, and how they are judged anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import exp2
+from typing import Any
+
+import pytest
+from handmade import (
+    DAY,
+    DEFAULT,
+    HOUR,
+    LEAD_ID,
+    UNLIMITED,
+    activity,
+    booking,
+    buyer,
+    days,
+    download,
+    page_view,
+    pricing,
+    profile,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.qualification.decay import value_at
+from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
+from streams.qualification.lead import Lead
+from streams.qualification.model.values import Group, Model
+from streams.qualification.receipt import verify_receipt
+from streams.qualification.step import After, advance, judged_at, step
+from streams.qualification.succession import carry_over, changes, half_lives_of, succeed
+
+
+def told(events: Sequence[Event], model: Model, lead: Lead | None = None) -> Lead | None:
+    stream_time = 0
+    for event in events:
+        at = judged_at(lead, event, stream_time, model)
+        stream_time = max(stream_time, event.occurred_at)
+        lead, _ = step(lead, event, at, model)
+    return lead
+
+
+def known(*events: Event, model: Model = DEFAULT) -> Lead:
+    lead = told(events, model)
+    assert lead is not None
+    return lead
+
+
+def with_groups(model: Model, version: str = "next", **groups: Group | None) -> Model:
+    """`model` with some groups put in place of others, or (None) without them and what gives to them."""
+    kept = {name: group for name, group in {**model.groups, **groups}.items() if group is not None}
+    rules = {kind: tuple(rule for rule in of_kind if rule.group in kept) for kind, of_kind in model.rules.items()}
+    inactivity = model.inactivity if model.inactivity and model.inactivity.group in kept else None
+    return replace(model, version=version, groups=kept, rules=rules, inactivity=inactivity)
+
+
+def succeeded(lead: Lead, model: Model, since: int, before: Model = DEFAULT) -> After:
+    return succeed(lead.copy(), half_lives_of(before), since, model)
+
+
+def causes(out: Sequence[Transition]) -> list[str]:
+    return [one.record["cause"] for one in out if isinstance(one, Changed)]
+
+
+HALF_LIVES = st.integers(6 * HOUR, 120 * DAY)
+
+
+@given(
+    moments=st.lists(st.floats(0, 60), min_size=1, max_size=12),
+    split=st.floats(0, 60),
+    old=HALF_LIVES,
+    new=HALF_LIVES,
+    newest=HALF_LIVES,
+    gap=st.floats(0, 40),
+)
+def test_each_contribution_fades_by_the_half_life_that_was_in_force(
+    moments: list[float], split: float, old: int, new: int, newest: int, gap: float
+) -> None:
+    """Against the naive sum over all contributions, through two changes."""
+    lengths = (old, new, newest)
+    models = [with_groups(UNLIMITED, str(number), web=Group("web", one)) for number, one in enumerate(lengths)]
+    turns = [days(split), days(split + gap)]
+    events = [page_view(at) for at in sorted(map(days, moments))]
+    stages = [
+        [event for event in events if event.occurred_at < turns[0]],
+        [event for event in events if turns[0] <= event.occurred_at < turns[1]],
+        [event for event in events if event.occurred_at >= turns[1]],
+    ]
+    lead: Lead | None = None
+    for number, stage in enumerate(stages):
+        if lead is not None:
+            lead = succeeded(lead, models[number], turns[number - 1], models[number - 1]).lead
+        lead = told(stage, models[number], lead)
+    assert lead is not None
+    end = max(*turns, *(event.occurred_at for event in events))
+    expected = 0.0
+    for event in events:
+        bounds = [event.occurred_at, *(max(turn, event.occurred_at) for turn in turns), end]
+        halvings = sum(
+            (after - before) / length for before, after, length in zip(bounds, bounds[1:], lengths, strict=False)
+        )
+        expected += exp2(-halvings)
+    assert value_at(*lead.groups["web"], end, newest) == pytest.approx(expected, abs=1e-9 * len(events))
+
+
+def test_a_group_that_keeps_its_half_life_keeps_its_value_to_the_bit() -> None:
+    lead = known(pricing(days(0)), download(days(1)), activity(days(2), "email_reply"))
+    after = succeeded(lead, with_groups(DEFAULT, web=Group("web", 7 * DAY)), days(10)).lead
+    assert after is not None
+    for group in ("content", "email"):
+        assert (after.groups[group], after.strongest[group]) == (lead.groups[group], lead.strongest[group])
+    assert after.groups["web"] != lead.groups["web"]
+
+
+def test_it_does_not_matter_when_a_lead_is_looked_at() -> None:
+    """By the sweep through all leads, or when its next event comes."""
+    lead = known(buyer(days(0)), pricing(days(0)), download(days(0)))
+    model = with_groups(DEFAULT, web=Group("web", 5 * DAY), content=Group("content", 5 * DAY))
+    event = pricing(days(40))
+
+    swept = succeeded(lead, model, days(1))
+    assert swept.lead is not None
+    assert swept.lead.as_of == days(1)
+    waited, while_waiting = advance(swept.lead, days(20), model)
+    early = step(waited, event, days(40), model)
+    late = succeeded(lead, model, days(1))
+    there = step(late.lead, event, days(40), model)
+    assert (early[0], while_waiting + early[1]) == there
+
+
+def test_a_lower_threshold_makes_mqls_of_leads_that_do_nothing_more() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)))
+    assert lead.stage == "lead"
+    model = replace(
+        DEFAULT,
+        version="lower",
+        mql=replace(DEFAULT.mql, interest=5.0),
+        matrix=replace(DEFAULT.matrix, warm=5.0),
+    )
+    after = succeeded(lead, model, days(2))
+    (mql,) = [one.record for one in after.transitions if isinstance(one, Qualified)]
+    assert (mql["stage"], mql["occurred_at"], mql["model"], mql["threshold"]) == ("MQL", days(2), "lower", 5.0)
+    assert verify_receipt(mql) == []
+
+
+def test_a_higher_threshold_cools_who_is_far_below_it() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)), download(days(0), "MIDDLE"), activity(days(0), "email_reply"))
+    assert lead.stage == "mql"
+    higher = replace(
+        DEFAULT, mql=replace(DEFAULT.mql, interest=59.0, hysteresis=0.0), matrix=replace(DEFAULT.matrix, warm=59.0)
+    )
+    after = succeeded(lead, replace(higher, version="higher"), days(1))
+    assert after.lead is not None
+    assert (after.lead.stage, causes(after.transitions)) == ("lead", ["COOLED"])
+    assert [one.record["model"] for one in after.transitions if isinstance(one, Changed)] == ["higher"]
+
+
+def test_the_receipt_adds_up_after_a_change_of_half_lives() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)), download(days(3)), download(days(4), asset_id="other"))
+    model = with_groups(DEFAULT, web=Group("web", 3 * DAY, cap=40.0), content=Group("content", 200 * DAY))
+    after = succeeded(lead, model, days(10))
+    assert after.lead is not None
+    _, out = step(after.lead, booking(days(11)), days(11), model)
+    (sql,) = [one.record for one in out if isinstance(one, Qualified)]
+    assert verify_receipt(sql) == []
+    assert {one["name"] for one in sql["evidence"]} >= {"demo", "content"}
+
+
+def test_what_would_be_restated_as_absurd_points_becomes_one_of_the_others() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)), download(days(0)))
+    model = with_groups(DEFAULT, web=Group("web", HOUR))
+    after = succeeded(lead, model, days(90)).lead
+    assert after is not None
+    assert after.strongest["web"] == ()
+    assert after.groups["web"][0] == pytest.approx(10 * exp2(-3))
+
+
+def test_a_booking_is_taken_back_exactly_after_a_change() -> None:
+    lead = known(profile(days(0), name="V"), booking(days(0)))
+    model = with_groups(DEFAULT, intent=Group("intent", 9 * DAY))
+    after = succeeded(lead, model, days(20)).lead
+    assert after is not None
+    assert value_at(*after.groups["intent"], days(20), 9 * DAY) == pytest.approx(60 * exp2(-20 / 45))
+    cancelled = told([booking(days(30), "CANCELLED")], model, after)
+    assert cancelled is not None
+    assert value_at(*cancelled.groups["intent"], days(30), 9 * DAY) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_renamed_group_goes_on_and_may_join_one_that_is_there() -> None:
+    lead = known(pricing(days(0)), download(days(0)))
+    renamed = with_groups(DEFAULT, web=None, site=Group("site", DEFAULT.groups["web"].half_life_ms, was="web"))
+    after = succeeded(lead, renamed, days(1)).lead
+    assert after is not None
+    assert after.groups["site"] == lead.groups["web"]
+    assert [one.name for one in after.strongest["site"]] == ["pricing page"]
+    joined = with_groups(DEFAULT, web=None, content=replace(DEFAULT.groups["content"], was="web"))
+    after = succeeded(lead, joined, days(1)).lead
+    assert after is not None
+    half_life = joined.groups["content"].half_life_ms
+    expected = 8 * exp2(-DAY / half_life) + 10 * exp2(-1 / 30)
+    assert value_at(*after.groups["content"], days(1), half_life) == pytest.approx(expected)
+
+
+def test_a_group_that_is_gone_takes_its_points_and_evidence_with_it() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)), download(days(0)), booking(days(0)))
+    after = succeeded(lead, with_groups(DEFAULT, intent=None), days(1)).lead
+    assert after is not None
+    assert set(after.groups) == set(after.strongest) == {"web", "content"}
+    assert after.bookings[0].given == ()
+    back = succeed(after, half_lives_of(with_groups(DEFAULT, intent=None)), days(2), DEFAULT).lead
+    assert back is not None
+    assert "intent" not in back.groups
+
+
+def test_facts_and_limits_of_rules_that_are_gone_are_dropped() -> None:
+    lead = known(pricing(days(0)), download(days(0), "BOTTOM"), booking(days(0)))
+    facts: Mapping[str, Any] = {"demo_booked": DEFAULT.facts["demo_booked"]}
+    rules = {"page_view": tuple(rule for rule in DEFAULT.rules["page_view"] if rule.name == "page")}
+    after = succeeded(lead, replace(DEFAULT, version="next", facts=facts, rules=rules), days(1)).lead
+    assert after is not None
+    assert set(after.limits) == set()
+    assert "buyers_content" not in after.facts
+
+
+def test_whom_a_persona_disqualified_is_a_lead_again_when_there_is_no_such_persona() -> None:
+    lead = known(buyer(days(0), job_title="student"))
+    assert lead.stage == "disqualified"
+    after = succeeded(lead, replace(DEFAULT, version="open", negative_personas=()), days(1))
+    assert after.lead is not None
+    assert (after.lead.stage, causes(after.transitions)) == ("lead", ["MODEL_CHANGED"])
+    stays = succeeded(lead, replace(DEFAULT, version="same"), days(1))
+    assert stays.lead is not None
+    assert (stays.lead.stage, causes(stays.transitions)) == ("disqualified", [])
+
+
+def test_due_times_are_those_of_the_new_model() -> None:
+    visitor = known(page_view(days(0)))
+    hasty = replace(DEFAULT, version="hasty", visitor_ttl_ms=20 * DAY)
+    soon = succeeded(visitor, hasty, days(5))
+    assert (soon.lead is not None, soon.due) == (True, days(20))
+    gone = succeeded(visitor, hasty, days(25))
+    assert gone.lead is None
+    assert causes(gone.transitions) == ["EXPIRED"]
+    assert [one.record["occurred_at"] for one in gone.transitions if isinstance(one, Changed)] == [days(25)]
+
+
+def test_time_never_goes_back_when_a_new_model_finds_something_overdue() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)))
+    assert DEFAULT.inactivity is not None
+    hasty = replace(DEFAULT, version="hasty", inactivity=replace(DEFAULT.inactivity, after_ms=3 * DAY))
+    after = succeeded(lead, hasty, days(25))
+    assert after.lead is not None
+    assert after.lead.as_of == days(25)
+    assert after.lead.groups["disengagement"] == (-10.0, days(25))
+
+
+def test_a_lead_whose_former_model_is_unknown_keeps_its_values() -> None:
+    lead = known(pricing(days(0)))
+    model = with_groups(DEFAULT, web=Group("web", 7 * DAY))
+    carried = lead.copy()
+    carry_over(carried, None, days(10), model)
+    assert carried.groups == lead.groups
+
+
+def test_the_same_again_says_nothing() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)), download(days(0)))
+    after = succeeded(lead, replace(DEFAULT, version="again"), days(1))
+    assert not [one for one in after.transitions if not isinstance(one, Scored)]
+    assert after.lead is not None
+    assert (after.lead.lead_id, after.lead.groups) == (LEAD_ID, lead.groups)
+
+
+def test_changes_are_said_in_words() -> None:
+    model = with_groups(
+        DEFAULT, email=None, web=None, site=Group("site", 7 * DAY, was="web"), content=Group("content", 90 * DAY)
+    )
+    assert changes(half_lives_of(DEFAULT), model) == [
+        "group web goes on as site",
+        "half-life of site: 7 d after 30 d",
+        "group email is dropped with its points",
+        "half-life of content: 90 d after 60 d",
+    ]
+    assert changes(half_lives_of(DEFAULT), DEFAULT) == []
