@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Outcome, Refused, Unusable, Visit, event_of, judged, link
+from streams.collector.events import Outcome, Refused, Unusable, Visit, event_of, judged
 from streams.collector.mapping import TrackerMapping
 from streams.collector.segment import BadBody, profile_fields
 from streams.collector.values import instant, mapping, text
@@ -129,6 +129,4 @@ def _booked(
     if any(value is not None for value in traits.values()):
         fields = profile_fields(names.traits, traits)
         made.insert(0, ("lead-profiles", event_of("lead-profiles", f"{event_id}:profile", lead, at, **fields)))
-    if lead_id is not None and email is not None:
-        made.append(("identity-links", link(event_id, f"email:{email}", lead_id, at)))
     return [judged(topic, event, visit.received_at, original) for topic, event in made]

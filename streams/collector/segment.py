@@ -194,17 +194,12 @@ class _Reading:
 
     def links(self) -> None:
         """What the message says of who is who."""
-        lead = self.lead_id
-        if lead is None:
-            return
-        if self.anonymous_id is not None and self.anonymous_id != lead:
-            self.link(self.anonymous_id, lead)
-        if self.email is not None and self.user_id is not None:
-            self.link(f"email:{self.email}", lead, ":email")
+        if self.anonymous_id is not None and self.lead_id is not None:
+            self.link(self.anonymous_id, self.lead_id)
 
-    def link(self, anonymous_id: str, lead_id: str, suffix: str = "") -> None:
+    def link(self, anonymous_id: str, lead_id: str) -> None:
         if anonymous_id != lead_id:
-            event = link(self.event_id + suffix, anonymous_id, lead_id, self.at)
+            event = link(self.event_id, anonymous_id, lead_id, self.at)
             self.outcomes.append(judged("identity-links", event, self.visit.received_at, self._original))
 
     def profile(self, target: Target, found: Mapping[str, Any], suffix: str = "", **more: Any) -> None:

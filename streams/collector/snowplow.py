@@ -237,8 +237,6 @@ class _Reading:
         self.lead_id = self.user_id or (f"email:{email}" if email else self.anonymous_id)
         if self._profile is not None:
             self._add("lead-profiles", ":profile", **profile_fields(self._names.traits, self._profile))
-            if email and self.user_id:
-                self._link(f"email:{email}", self.user_id, ":email")
 
     def _contexts(self) -> Iterator[_Described | None]:
         found = self._json("cx", "co")
@@ -265,11 +263,8 @@ class _Reading:
 
     def _links(self) -> None:
         if self.anonymous_id and self.lead_id and self.anonymous_id != self.lead_id:
-            self._link(self.anonymous_id, self.lead_id)
-
-    def _link(self, anonymous_id: str, lead_id: str, suffix: str = "") -> None:
-        event = link(self.event_id + suffix, anonymous_id, lead_id, self.at)
-        self.outcomes.append(judged("identity-links", event, self._visit.received_at, self._original))
+            event = link(self.event_id, self.anonymous_id, self.lead_id, self.at)
+            self.outcomes.append(judged("identity-links", event, self._visit.received_at, self._original))
 
 
 #: Event -> (kind of activity, parameter with the subject, parameter with the value).
