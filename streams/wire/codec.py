@@ -18,6 +18,7 @@ from streams.topics import TOPICS
 from streams.wire import framing
 from streams.wire.bad import BadRecord
 from streams.wire.compiled import Decode, compile_decoder
+from streams.wire.encoding import Encode, compile_encoder
 from streams.wire.limits import limits_of
 from streams.wire.registry import ConfluentRegistry, Registry
 from streams.wire.schemas import Schema, Schemas, shipped
@@ -38,6 +39,7 @@ class Codec:
         self._writers: dict[str, tuple[bytes, dict[str, Any]]] = {}
         self._readers: dict[str, dict[bytes, _Reader]] = {topic: {} for topic in TOPICS}
         self._valid: dict[tuple[str, bytes], Decode] = {}
+        self._whole: dict[str, tuple[bytes, Encode]] = {}
 
     def encode(self, topic: str, value: Mapping[str, Any]) -> bytes:
         """Frame and body of `value` as the record of `topic`.
@@ -54,6 +56,19 @@ class Codec:
         # Strict: a field that the schema doesn't have is a mistake, and must not vanish.
         schemaless_writer(out, schema, value, strict_allow_default=True)
         return out.getvalue()
+
+    def encode_whole(self, topic: str, event: Mapping[str, Any]) -> bytes:
+        """As `encode`, for an input topic's `event` with all of its fields, in a quarter of the time.
+
+        Raises one of many errors for one that isn't whole or doesn't fit (a defect of the caller's), and as `encode`
+        for the registry.
+        """
+        whole = self._whole.get(topic)
+        if whole is None:
+            self.prepare([topic])
+            encode_body = compile_encoder(self._schemas.of_topic(topic).declaration)
+            whole = self._whole[topic] = (self._writers[topic][0], encode_body)
+        return whole[0] + whole[1](event)
 
     def prepare(self, topics: Iterable[str]) -> None:
         """Have the schemas of `topics` registered, so that encoding asks the registry nothing more.

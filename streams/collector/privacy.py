@@ -1,0 +1,106 @@
+"""What people may expect of a tracker: to be left alone when they say so, and no more of an address than is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, Protocol
+
+from streams.errors import UsageError
+
+VISITOR_COOKIE: Final = "leadstream_visitor"
+OPT_OUT_COOKIE: Final = "leadstream_optout"
+_YEAR_S: Final = 365 * 86_400
+_LONGEST_VISITOR: Final = 64
+Network = IPv4Network | IPv6Network
+
+
+class Headers(Protocol):
+    """A request's headers, by their names in lower case."""
+
+    def get(self, key: str, default: str | None = None) -> str | None: ...
+
+
+class BadNetwork(UsageError):
+    """A trusted proxy isn't an address or network."""
+
+
+def opted_out(headers: Headers) -> bool:
+    """Whether the person has said no: Do Not Track, Global Privacy Control, or our opt-out cookie."""
+    if headers.get("dnt") == "1" or headers.get("sec-gpc") == "1":
+        return True
+    cookie = headers.get("cookie")
+    return cookie is not None and cookie_value(cookie, OPT_OUT_COOKIE) is not None
+
+
+def cookie_value(header: str | None, name: str) -> str | None:
+    """A cookie's value in a Cookie header; None if it isn't there, or no id of ours."""
+    for part in header.split(";") if header else ():
+        found, _, value = part.strip().partition("=")
+        if found == name:
+            return value if 0 < len(value) <= _LONGEST_VISITOR and value.isascii() and value.isprintable() else None
+    return None
+
+
+def set_cookie(name: str, value: str, seconds: int = _YEAR_S) -> str:
+    """A Set-Cookie header that no script and no unencrypted connection sees. The collector is mostly another site than
+    the page, which browsers allow with SameSite=None alone.
+    """
+    return f"{name}={value}; Max-Age={seconds}; Path=/; Secure; HttpOnly; SameSite=None"
+
+
+@lru_cache(maxsize=16_384)
+def truncated(address: str) -> str | None:
+    """Without its last 8 bits (IPv4) or 80 bits (IPv6), as the European data protection authorities ask; None for what
+    is no address.
+    """
+    try:
+        found = ip_address(address.strip())
+    except ValueError:
+        return None
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return str(ip_network(f"{found}/{24 if found.version == 4 else 48}", strict=False).network_address)
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Networks in CIDR notation. Raises BadNetwork."""
+    found = []
+    for text in texts:
+        try:
+            found.append(ip_network(text.strip(), strict=False))
+        except ValueError:
+            raise BadNetwork(
+                f"--trusted-proxies: {text!r} is neither an address nor a network such as 10.0.0.0/8."
+            ) from None
+    return tuple(found)
+
+
+def client_address(peer: str, forwarded_for: str | None, trusted: tuple[Network, ...]) -> str | None:
+    """Whose request it is: the peer, or, where that is a trusted proxy, the last address in X-Forwarded-For that isn't
+    one. What stands before that anybody may have written.
+    """
+    found = peer
+    hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for and trusted else []
+    while hops and _is_in(found, trusted):
+        found = hops.pop()
+    return found if _is_address(found) else None
+
+
+@lru_cache(maxsize=16_384)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=16_384)
+def _is_in(text: str, trusted: tuple[Network, ...]) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return any(address in network for network in trusted)

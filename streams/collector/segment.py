@@ -1,0 +1,327 @@
+"""Segment's HTTP tracking protocol, which RudderStack speaks as well.
+
+Messages of type identify, page, screen, track, alias, group and RudderStack's merge, alone or in a batch. A message is
+read leniently, as both services do: a field of the wrong type is as good as missing, unless nothing can be made of the
+message without it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from streams.collector import values
+from streams.collector.events import Outcome, Refused, Unusable, Visit, event_of, judged, link
+from streams.collector.mapping import Target, TrackerMapping, found_in
+from streams.collector.values import instant, mapping, text
+from streams.wire.bad import BadRecord
+
+PROTOCOL: Final = "segment"
+#: Segment's own limits: of a message, and of messages in a batch.
+MAX_MESSAGE_BYTES: Final = 32 * 1024
+MAX_BATCH: Final = 2_500
+TYPES: Final = ("identify", "page", "screen", "track", "alias", "group", "merge")
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+
+class Message(msgspec.Struct, rename="camel", gc=False):
+    """One message. Everything may be anything, and is looked at when it is needed."""
+
+    type: Any = None
+    event: Any = None
+    name: Any = None
+    user_id: Any = None
+    anonymous_id: Any = None
+    previous_id: Any = None
+    group_id: Any = None
+    message_id: Any = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
+    properties: Any = None
+    traits: Any = None
+    context: Any = None
+    merge_properties: Any = None
+    write_key: Any = None
+
+
+class Batch(msgspec.Struct, rename="camel"):
+    """A batch; its messages stay bytes, so that each can be refused by itself, with its bytes."""
+
+    batch: list[msgspec.Raw]
+    sent_at: Any = None
+    context: Any = None
+    write_key: Any = None
+
+
+_MESSAGE: Final = msgspec.json.Decoder(Message)
+_BATCH: Final = msgspec.json.Decoder(Batch)
+
+
+class BadBody(Exception):
+    """A body that is no message or batch at all; the text says why."""
+
+
+def decode_message(body: bytes) -> Message:
+    """The message in a body. Raises BadBody."""
+    message: Message = _decoded(_MESSAGE, body)
+    return message
+
+
+def decode_batch(body: bytes) -> Batch:
+    """The batch in a body. Raises BadBody, also for more than MAX_BATCH messages."""
+    batch: Batch = _decoded(_BATCH, body)
+    if len(batch.batch) > MAX_BATCH:
+        raise BadBody(f"the batch has {len(batch.batch):,} messages; at most {MAX_BATCH:,} are taken")
+    return batch
+
+
+def consent_denied(context: Any, category: str | None) -> bool:
+    """Whether a message's context says that the person denied `category`: Segment's `consent.categoryPreferences`, or
+    RudderStack's `consentManagement.deniedConsentIds`.
+    """
+    if category is None:
+        return False
+    context = mapping(context)
+    denied = mapping(context.get("consentManagement")).get("deniedConsentIds")
+    if isinstance(denied, list) and category in denied:
+        return True
+    return mapping(mapping(context.get("consent")).get("categoryPreferences")).get(category) is False
+
+
+def batch_outcomes(
+    batch: Batch, visit: Visit, names: TrackerMapping, consent_category: str | None = None
+) -> list[Outcome | None]:
+    """What the messages of a batch are; None for one that consent forbids."""
+    found: list[Outcome | None] = []
+    for raw in batch.batch:
+        original = bytes(raw)
+        try:
+            message = decode_message(original)
+        except BadBody as error:
+            found.append(Refused(PROTOCOL, BadRecord("UNDECODABLE", str(error)), original))
+            continue
+        if message.sent_at is None:
+            message.sent_at = batch.sent_at
+        if message.context is None:
+            message.context = batch.context
+        if consent_denied(message.context, consent_category):
+            found.append(None)
+        else:
+            found.extend(message_outcomes(message, visit, names, original))
+    return found
+
+
+def message_outcomes(message: Message, visit: Visit, names: TrackerMapping, original: bytes) -> list[Outcome]:
+    """The events of one message, or its refusal. `original` are its bytes."""
+    kind = message.type
+    if len(original) > MAX_MESSAGE_BYTES:
+        bad = BadRecord(
+            "TOO_LARGE", f"the message has {len(original):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken"
+        )
+        return [Refused(PROTOCOL, bad, original)]
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        return [Refused(PROTOCOL, BadRecord("INVALID", f"type is none of {', '.join(TYPES)}"), original)]
+    reading = _Reading(message, visit, names, original)
+    try:
+        reader(reading)
+    except Unusable as error:
+        return [Refused(PROTOCOL, BadRecord("INVALID", f"{kind}: {error}"), original, reading.lead_id)]
+    return reading.outcomes
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadBody(str(error).replace("`", "")) from None
+    except msgspec.DecodeError as error:
+        raise BadBody(f"not JSON: {error}") from None
+    except UnicodeDecodeError:
+        raise BadBody("not JSON: the text is not UTF-8") from None
+    except RecursionError:
+        raise BadBody("not JSON that anyone meant: nested too deeply") from None
+
+
+class _Reading:
+    """One message on its way: who it is about and when it happened, worked out once, and what was found so far."""
+
+    __slots__ = (
+        "_names",
+        "_original",
+        "anonymous_id",
+        "at",
+        "context",
+        "email",
+        "event_id",
+        "lead_id",
+        "message",
+        "outcomes",
+        "properties",
+        "traits",
+        "user_id",
+        "visit",
+    )
+
+    def __init__(self, message: Message, visit: Visit, names: TrackerMapping, original: bytes) -> None:
+        self.message = message
+        self.visit = visit
+        self._names = names
+        self._original = original
+        self.outcomes: list[Outcome] = []
+        self.event_id = text(message.message_id) or str(uuid.uuid4())
+        first = message.original_timestamp if message.original_timestamp is not None else message.timestamp
+        self.at = values.corrected(instant(first), instant(message.sent_at), visit.received_at)
+        self.context = mapping(message.context)
+        self.properties = mapping(message.properties)
+        # Segment's server libraries put identify's traits on top, RudderStack's in the context; tracks may carry them.
+        self.traits = mapping(message.traits) or mapping(self.context.get("traits"))
+        self.user_id = text(message.user_id)
+        self.anonymous_id = text(message.anonymous_id)
+        self.email = values.email_address(self.traits.get("email")) if self.traits else None
+        self.lead_id = self.user_id or (f"email:{self.email}" if self.email else self.anonymous_id)
+
+    def add(self, topic: str, lead_id: str | None = None, suffix: str = "", /, **fields: Any) -> None:
+        lead = lead_id or self.lead_id
+        if lead is None:
+            raise Unusable("neither userId nor anonymousId")
+        event = event_of(topic, self.event_id + suffix, lead, self.at, **fields)
+        self.outcomes.append(judged(topic, event, self.visit.received_at, self._original))
+
+    def links(self) -> None:
+        """What the message says of who is who."""
+        if self.anonymous_id is not None and self.lead_id is not None:
+            self.link(self.anonymous_id, self.lead_id)
+
+    def link(self, anonymous_id: str, lead_id: str) -> None:
+        if anonymous_id != lead_id:
+            event = link(self.event_id, anonymous_id, lead_id, self.at)
+            self.outcomes.append(judged("identity-links", event, self.visit.received_at, self._original))
+
+    def profile(self, target: Target, found: Mapping[str, Any], suffix: str = "", **more: Any) -> None:
+        fields = profile_fields(target, found)
+        fields["attributes"] = more | fields["attributes"]
+        self.add("lead-profiles", None, suffix, **fields)
+
+    def page(self) -> None:
+        page = mapping(self.context.get("page"))
+        found = self.properties
+        url = text(found.get("url")) or text(page.get("url")) or text(found.get("path"))
+        if url is None:
+            raise Unusable("no url in properties or context.page")
+        campaign = mapping(self.context.get("campaign"))
+        source, medium, name = values.campaign_of(url)
+        self.add(
+            "page-views",
+            url=url,
+            title=text(found.get("title")) or text(page.get("title")) or text(self.message.name),
+            referrer=text(found.get("referrer")) or text(page.get("referrer")),
+            utm_source=text(campaign.get("source")) or source,
+            utm_medium=text(campaign.get("medium")) or medium,
+            utm_campaign=text(campaign.get("name")) or name,
+            session_id=text(self.context.get("sessionId")),
+            anonymous_id=self.anonymous_id,
+            user_agent=text(self.context.get("userAgent")) or self.visit.user_agent,
+            ip=self.address(),
+        )
+        self.links()
+
+    def screen(self) -> None:
+        name = text(self.message.name) or text(self.message.event) or text(self.properties.get("name"))
+        self.add("activities", kind="screen_viewed", subject=name, attributes=values.attributes(self.properties))
+        self.links()
+
+    def track(self) -> None:
+        name = text(self.message.event)
+        if name is None:
+            raise Unusable("no event name")
+        targets = self._names.targets(name)
+        for number, target in enumerate(targets or (self._names.otherwise,)):
+            suffix = f":{number}" if number else ""
+            if target.topic == "lead-profiles":
+                self.profile(target, self.properties, suffix)
+                continue
+            self.add(target.topic, None, suffix, **self.tracked(target, name))
+        self.links()
+
+    def tracked(self, target: Target, name: str) -> dict[str, Any]:
+        return mapped_fields(target, self.properties, name, self.event_id)
+
+    def identify(self) -> None:
+        self.profile(self._names.traits, self.traits)
+        self.links()
+
+    def group(self) -> None:
+        group_id = text(self.message.group_id)
+        more = {} if group_id is None else {"group_id": values.cut(group_id, 1000)}
+        # Only the call's own traits are the company's; those in the context are the person's.
+        self.profile(self._names.group, mapping(self.message.traits), "", **more)
+        self.links()
+
+    def alias(self) -> None:
+        previous = text(self.message.previous_id)
+        if previous is None or self.user_id is None:
+            raise Unusable("previousId and userId are both needed")
+        self.link(previous, self.user_id)
+
+    def merge(self) -> None:
+        """RudderStack's merge: two ids of the same person. A user id is whom we keep, then an email."""
+        given = self.message.merge_properties
+        ids = [(str(one.get("type")).lower(), text(one.get("value"))) for one in given or () if isinstance(one, dict)]
+        known = sorted((_KEPT.get(kind, 9), f"email:{value.lower()}" if kind == "email" else value)
+                       for kind, value in ids if value is not None)  # fmt: skip
+        if len(known) != 2:
+            raise Unusable("mergeProperties must be two objects with type and value")
+        (_, kept), (_, other) = known
+        self.link(other, kept)
+
+    def address(self) -> str | None:
+        """The address as the services take it: the context's own, else the browser's."""
+        return text(self.context.get("ip")) or self.visit.ip
+
+
+_KEPT: Final = {"user_id": 0, "userid": 0, "email": 1}
+_READERS: Final[dict[str, Callable[[_Reading], None]]] = {
+    "identify": _Reading.identify,
+    "page": _Reading.page,
+    "screen": _Reading.screen,
+    "track": _Reading.track,
+    "alias": _Reading.alias,
+    "group": _Reading.group,
+    "merge": _Reading.merge,
+}
+
+
+def mapped_fields(target: Target, properties: Mapping[str, Any], name: str, event_id: str) -> dict[str, Any]:
+    """The fields of a tracked event called `name`. Raises Unusable when one that must be there isn't.
+
+    A booking without an id is a booking of its own; an activity that isn't mapped is called what the tracker calls it.
+    """
+    fields = found_in(target, properties)
+    for field in target.required:
+        if field not in fields:
+            if field == "kind":
+                fields[field] = values.snake_case(name)
+            elif field == "booking_id":
+                fields[field] = event_id
+            else:
+                take = next((one for one in target.takes if one.field == field), None)
+                names = ", ".join(".".join(path) for path in take.paths) if take else "none"
+                raise Unusable(f"{name[:100]!r} gives no {field} (looked for in {names})")
+    return fields
+
+
+def profile_fields(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a LeadProfile in traits; first and last name make a name where there is none."""
+    fields = found_in(target, found)
+    if "name" not in fields:
+        first = text(found.get("firstName")) or text(found.get("first_name"))
+        last = text(found.get("lastName")) or text(found.get("last_name"))
+        fields["name"] = " ".join(part for part in (first, last) if part) or None
+    if (domain := fields.get("company_domain")) is not None:
+        fields["company_domain"] = values.domain_of(domain)
+    return fields

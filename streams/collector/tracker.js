@@ -1,0 +1,68 @@
+((w, d, n) => {
+  const tag = d.currentScript, me = tag.dataset, url = new URL(tag.src).origin + "/v1/b", ls = "leadstream_";
+  let all = [], on = me.consent != "off", busy, pause = 0, since, at, anon;
+  const get = k => { try { return localStorage.getItem(ls + k); } catch {} };
+  const put = (k, v) => { try { v ? localStorage.setItem(ls + k, v) : localStorage.removeItem(ls + k); } catch {} };
+  const mute = () => !on || n.globalPrivacyControl || n.doNotTrack == 1 || get("optout");
+  const keep = () => put("queue", all[0] && JSON.stringify(all.slice(-99)));
+  const pack = batch => JSON.stringify({ writeKey: me.key, sentAt: new Date, batch });
+  const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, c =>
+    (c ^ crypto.getRandomValues(new Uint8Array(1))[0] & 15 >> c / 4).toString(16));
+  const add = (type, event, properties, traits) => {
+    if (mute()) return;
+    put("id", anon = get("id") || anon || uuid());
+    all.push({ type, event, properties, traits, messageId: uuid(), timestamp: new Date,
+      anonymousId: anon, userId: get("user"), context: { userAgent: n.userAgent,
+        page: { url: location.href, referrer: d.referrer, title: d.title } } });
+    keep();
+    setTimeout(send);
+  };
+  const send = async () => {
+    const some = all.slice(0, 20);
+    if (busy || !some[0] || mute() || Date.now() < pause) return;
+    busy = 1;
+    let wait = 5;
+    try {
+      const r = await fetch(url, { method: "POST", keepalive: true, credentials: "include", body: pack(some) });
+      wait = (r.status == 429 || r.status > 499) && (+r.headers.get("Retry-After") || 5);
+    } catch {}
+    if (!wait) { all = all.filter(m => !some.includes(m)); keep(); }
+    busy = 0;
+    pause = Date.now() + wait * 1e3;
+    setTimeout(send, wait * 1e3 + 9);
+  };
+  const view = () => { since = Date.now(); at = location.href; add("page"); };
+  const leave = () => {
+    const value = Math.round((Date.now() - since) / 1e3);
+    since = Date.now();
+    if (value) add("track", "engaged", { value, url: at });
+    if (all[0] && !mute()) n.sendBeacon(url, pack(all.slice(0, 20)));
+  };
+  const api = {
+    page: view,
+    track: (event, properties) => add("track", event, properties),
+    identify: (id, traits) => { if (id && !mute()) put("user", id); add("identify", "", {}, traits); },
+    consent: yes => {
+      const was = on;
+      on = yes !== false;
+      if (!on) { ["id", "user", "queue"].map(k => put(k)); all = []; anon = 0; }
+      else if (!was) view();
+    },
+    optOut: () => { api.consent(false); put("optout", 1); },
+    push: call => api[call[0]](...call.slice(1))
+  };
+  const calls = w.leadstream || [], go = history.pushState;
+  w.leadstream = api;
+  if (!mute()) try { all = JSON.parse(get("queue")) || all; } catch {}
+  d.addEventListener("click", e => {
+    const a = e.target.closest("[data-leadstream],a[download]"), s = a && a.dataset;
+    if (a) api.track(s.leadstream || "File Downloaded",
+      { url: a.href, title: a.textContent.trim(), asset_id: s.asset || a.pathname });
+  }, true);
+  d.addEventListener("visibilitychange", () => { d.hidden ? leave() : since = Date.now(); });
+  w.addEventListener("pagehide", leave);
+  w.addEventListener("popstate", view);
+  history.pushState = function () { go.apply(this, arguments); view(); };
+  view();
+  calls.map(api.push);
+})(window, document, navigator);
