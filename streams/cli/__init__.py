@@ -17,7 +17,19 @@ from streams import __version__
 from streams.errors import LeadstreamError
 
 #: In the order of `leadstream --help`.
-_FAMILIES = ("demo", "broker", "topics", "worker", "publish", "tail", "backtest", "model", "bench")
+_FAMILIES = (
+    "demo",
+    "broker",
+    "topics",
+    "worker",
+    "relay",
+    "publish",
+    "tail",
+    "dead_letters",
+    "backtest",
+    "model",
+    "bench",
+)
 
 
 def _version(wanted: bool) -> None:
