@@ -177,14 +177,16 @@ class TopicReport:
     drift: tuple[Drift, ...] = ()
 
 
-def ensure_topics(bootstrap: str, partitions: int | None = None, app_id: str = DEFAULT_APP) -> TopicReport:
+def ensure_topics(
+    bootstrap: str, partitions: int | None = None, app_id: str = DEFAULT_APP, also: Iterable[Topic] = ()
+) -> TopicReport:
     """Create the topics that are missing and put the settings of the others right.
 
     Without `partitions`, new topics get as many as the existing ones have, or 12. A topic with another number
     of partitions is left alone and reported as drift: more partitions would part leads from their state.
     Raises BrokerUnreachable and TopicsFailed.
     """
-    wanted = [*TOPICS.values(), changelog_topic(app_id)]
+    wanted = [*TOPICS.values(), changelog_topic(app_id), *also]
     existing = {name: len(topic.partitions) for name, topic in require_broker(bootstrap).topics.items()}
     here = [topic for topic in wanted if topic.name in existing]
     if partitions is None:

@@ -74,3 +74,13 @@ OUTPUT_TOPICS: tuple[Topic, ...] = tuple(t for t in TOPICS.values() if t.role ==
 def changelog_topic(app_id: str) -> Topic:
     """The compacted changelog of the worker group `app_id`."""
     return Topic(f"{app_id}-leads-changelog", "", "internal", config=dict(_COMPACTED))
+
+
+def relay_memory_topic(app_id: str) -> Topic:
+    """What the relay remembers of each lead and target, beside the leads' partitions."""
+    return Topic(f"{app_id}-relay-memory", "", "internal", config=dict(_COMPACTED))
+
+
+def relay_retries_topic(app_id: str) -> Topic:
+    """Dead letters on their way back to the target that they are of."""
+    return Topic(f"{app_id}-relay-retries", "DeadLetter", "internal", config=dict(_KEPT))

@@ -139,9 +139,9 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            self._refuse("aliases (*name) are not allowed in a model", event)
+            self._refuse("aliases (*name) are not allowed", event)
         if getattr(event, "tag", None) is not None:
-            self._refuse(f"tags ({event.tag}) are not allowed in a model", event)
+            self._refuse(f"tags ({event.tag}) are not allowed", event)
         if self._depth >= DEEPEST:
             self._refuse(f"nested deeper than {DEEPEST} levels", event)
         self._depth += 1

@@ -1,0 +1,276 @@
+"""One target's deliveries: read, plan, write, remember, move on.
+
+A record is finished when it is delivered, skipped (counted) or parked in dead letters; offsets move past finished ones
+only. Each lead's records go one after the other, of different leads in batches and side by side. What fails waits with
+growing pauses; a target that fails as a whole is left alone by its breaker. A fault of our own or of the broker's
+raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from streams.monitoring.relay import RelayMetrics
+from streams.relay.breaker import Breaker
+from streams.relay.crm import CrmPlan
+from streams.relay.exchange import Delivered, Gone, Outcome, Rejected, Retry, Skipped
+from streams.relay.intake import DEAD_LETTERS, NotOurs, Raw, Unreadable, item_of
+from streams.relay.lanes import Item, Lanes
+from streams.relay.memory import NOTHING, Memory
+from streams.relay.offsets import Offsets, Place
+from streams.relay.outbox import Outbox
+from streams.relay.source import Source
+from streams.relay.target import Plan, TargetDelivery
+from streams.relay.targets import Common
+from streams.wire.bad import BadRecord
+from streams.wire.codec import Codec
+from streams.wire.deadletters import dead_letter, letter_key
+from streams.wire.registry import RegistryUnavailable
+
+log = logging.getLogger(__name__)
+
+_FULL = 1000
+_COMMIT_S = 1.0
+_LAG_S = 5.0
+_GIVE_UP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all targets of a process share. `now` is the wall clock in ms, `clock` a monotonic one in seconds."""
+
+    bootstrap: str
+    group_prefix: str
+    retries_topic: str
+    memory_topic: str
+    codec: Codec
+    outbox: Outbox
+    metrics: RelayMetrics
+    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    clock: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
+
+
+class Courier:
+    """Takes one target's records to it."""
+
+    def __init__(self, name: str, settings: Common, target: TargetDelivery, shared: Surroundings) -> None:
+        self.name = name
+        self.joined = False
+        self._settings = settings
+        self._target = target
+        self._shared = shared
+        self._consumer = f"relay:{name}"
+        self._lanes = Lanes(shared.clock)
+        self._offsets = Offsets()
+        self._memory = Memory(name)
+        self._breaker = Breaker(settings.breaker.failures, settings.breaker.pause, shared.clock)
+        self._flights: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._disabled = False
+        self._source = Source(
+            shared.bootstrap,
+            f"{shared.group_prefix}-{name}",
+            [*settings.topics, shared.retries_topic],
+            shared.memory_topic,
+            self,
+        )
+        shared.metrics.target(name)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Deliver until `stopping`; what is in flight then is finished first, what waits stays on its topic."""
+        await self._source.open()
+        try:
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(self._read(stopping))
+                dispatching = group.create_task(self._dispatch(group))
+                await reading
+                dispatching.cancel()
+        finally:
+            await self._source.close()
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    async def _read(self, stopping: asyncio.Event) -> None:
+        committed = measured = self._shared.clock()
+        while not stopping.is_set():
+            for raw in await self._source.read(pause=self._offsets.unfinished >= _FULL):
+                await self._take(raw)
+            self._wake.set()
+            now = self._shared.clock()
+            if now - committed >= _COMMIT_S:
+                committed = now
+                await self._commit()
+            if now - measured >= _LAG_S:
+                measured = now
+                self._shared.metrics.waiting(self.name, len(self._lanes), await self._source.lag())
+
+    async def _take(self, raw: Raw) -> None:
+        place = (raw.topic, raw.partition)
+        self._offsets.read(place, raw.offset)
+        found = await self._decoded(raw)
+        if isinstance(found, Item):
+            self._lanes.add(found)
+            return
+        if isinstance(found, Unreadable):
+            await self._park(found.source, found.bad, None)
+        elif found.reason is not None:
+            self._shared.metrics.skipped(self.name, found.reason)
+        self._offsets.finish(place, raw.offset)
+
+    async def _decoded(self, raw: Raw) -> Item | Unreadable | NotOurs:
+        shared, told = self._shared, False
+        while True:
+            try:
+                return item_of(raw, shared.retries_topic, self._consumer, shared.codec, shared.clock())
+            except RegistryUnavailable as error:
+                if not told:
+                    log.warning("%s waits: %s", self.name, error)
+                    told = True
+                await asyncio.sleep(1.0)
+
+    async def _commit(self) -> None:
+        due = self._offsets.due()
+        if due and await self._source.commit(due):
+            self._offsets.committed(due)
+
+    async def assigned(self, memory: dict[int, dict[bytes, bytes]], places: Sequence[Place]) -> None:
+        for number, values in memory.items():
+            self._memory.take_over(number, values)
+        self.joined = True
+
+    async def revoked(self, places: Sequence[Place], lost: bool) -> dict[Place, int]:
+        """What is in flight gets a moment to end, so that the next owner doesn't deliver the same lead beside us."""
+        self._lanes.drop(places)
+        if self._flights and not lost:
+            await asyncio.wait(set(self._flights), timeout=_GIVE_UP_S)
+            self._lanes.drop(places)  # what was put back meanwhile
+        due = {place: offset for place, offset in self._offsets.due().items() if place in places}
+        for place in places:
+            self._offsets.forget(place)
+            self._memory.give_away(place[1])
+        return {} if lost else due
+
+    # --- delivering -----------------------------------------------------------------------------------------
+
+    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._wake.clear()
+            self._shared.metrics.breaker(self.name, self._breaker.open)
+            while len(self._flights) < self._settings.concurrency and self._breaker.may_start(len(self._flights)):
+                items = self._lanes.take(1 if self._breaker.open else self._target.batch_size)
+                if not items:
+                    break
+                flight = group.create_task(self._deliver(items))
+                self._flights.add(flight)
+                flight.add_done_callback(self._landed)
+            waits = [self._breaker.wait_s() or None, self._lanes.next_in_s() or None]
+            pause = max((wait for wait in waits if wait is not None), default=None)
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except TimeoutError:
+                continue
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        self._wake.set()
+
+    async def _deliver(self, items: Sequence[Item]) -> None:
+        planned: list[tuple[Item, Plan]] = []
+        for item in items:
+            plan = self._plan(item)
+            if isinstance(plan, Skipped):
+                self._finish(item)
+                self._shared.metrics.skipped(self.name, plan.reason)
+            else:
+                planned.append((item, plan))
+        if not planned:
+            return
+        outcomes = await self._target.deliver([plan for _, plan in planned])
+        self._judge(outcomes)
+        for (item, plan), outcome in zip(planned, outcomes, strict=True):
+            await self._settle(item, plan, outcome)
+
+    def _plan(self, item: Item) -> Plan | Skipped:
+        if self._disabled:
+            return Skipped("disabled")
+        known = self._memory.of(item.place[1], item.lead_id) if self._target.remembers else NOTHING
+        return self._target.plan(item, known, self._shared.now())
+
+    def _judge(self, outcomes: Sequence[Outcome]) -> None:
+        """What the outcomes say of the target as a whole."""
+        down = [one for one in outcomes if isinstance(one, Retry) and one.target_down]
+        if not down:
+            self._breaker.succeeded()
+            return
+        was_open = self._breaker.open
+        self._breaker.failed(max((one.wait_s for one in down if one.wait_s is not None), default=None))
+        if self._breaker.open and not was_open:
+            log.warning("%s is left alone for %.0f s: %s", self.name, self._breaker.wait_s(), down[0].detail)
+
+    async def _settle(self, item: Item, plan: Plan, outcome: Outcome) -> None:
+        metrics = self._shared.metrics
+        if isinstance(outcome, Retry):
+            item.attempts += 1
+            if item.attempts < self._settings.retry.attempts:
+                metrics.retried(self.name)
+                item.not_before = self._shared.clock() + self._pause(item.attempts, outcome.wait_s)
+                self._lanes.put_back(item)
+                return
+            outcome = Rejected(f"{outcome.detail} (after {item.attempts} tries)")
+        if isinstance(outcome, Gone) and not self._disabled:
+            self._disabled = True
+            log.error("%s takes no more events: %s. Restart the relay to try again.", self.name, outcome.detail)
+            metrics.disabled(self.name)
+        if isinstance(outcome, Rejected | Gone):
+            await self._park(_raw_of(item), BadRecord("DELIVERY_FAILED", outcome.detail), item.lead_id)
+        else:
+            await self._remember(item, plan, outcome)
+            if isinstance(outcome, Delivered):
+                metrics.delivered(self.name, self._shared.clock() - item.seen)
+            else:
+                metrics.skipped(self.name, outcome.reason)
+        self._finish(item)
+
+    async def _remember(self, item: Item, plan: Plan, outcome: Delivered | Skipped) -> None:
+        """Before the lead's next record goes: a relay that is killed after that must know of this one."""
+        if plan.remember is None:
+            return
+        remember = plan.remember
+        crm_id = outcome.crm_id if isinstance(outcome, Delivered) else None
+        if crm_id is not None and not (isinstance(plan, CrmPlan) and plan.erase):
+            remember = msgspec.structs.replace(remember, crm_id=crm_id)
+        partition = item.place[1]
+        key, value = self._memory.keep(partition, item.lead_id, remember)
+        await self._shared.outbox.write(self._shared.memory_topic, key, value, partition)
+
+    async def _park(self, source: Any, bad: BadRecord, lead_id: str | None) -> None:
+        shared = self._shared
+        letter = dead_letter(self._consumer, source, bad, shared.now(), lead_id)
+        await shared.outbox.write(DEAD_LETTERS, letter_key(source), shared.codec.encode(DEAD_LETTERS, letter))
+        shared.metrics.parked(self.name)
+        log.warning(
+            "%s: %s offset %d/%d is parked: %s", self.name, source.topic, source.partition, source.offset, bad.detail
+        )
+
+    def _pause(self, attempts: int, asked_s: float | None) -> float:
+        """Exponential, with full jitter over its upper half; never shorter than the target asked for."""
+        retry = self._settings.retry
+        pause = min(retry.longest, retry.first * 2 ** (attempts - 1)) * (0.5 + 0.5 * self._shared.jitter())
+        return max(pause, asked_s or 0.0)
+
+    def _finish(self, item: Item) -> None:
+        self._lanes.finish(item)
+        self._offsets.finish(item.place, item.offset)
+
+
+def _raw_of(item: Item) -> Raw:
+    return Raw(*item.source, item.key, item.value)

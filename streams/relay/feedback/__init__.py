@@ -1,0 +1,1 @@
+"""Sales' answers: from a signed webhook, HubSpot and Salesforce to sales-feedback."""

@@ -1,0 +1,52 @@
+"""One answer of sales, whatever way it came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from streams.wire.jsonlines import BadLine, parse_line
+from streams.wire.validation import invalid
+
+SALES_FEEDBACK = "sales-feedback"
+
+
+class Answer(NamedTuple):
+    """All fields of a SalesFeedback."""
+
+    event: dict[str, Any]
+
+    @property
+    def key(self) -> bytes:
+        lead_id: str = self.event["lead_id"]
+        return lead_id.encode()
+
+
+class Bad(NamedTuple):
+    """What is no answer, and why."""
+
+    reason: str
+
+
+def answer_of(fields: Mapping[str, Any], now: int) -> Answer | Bad:
+    """A SalesFeedback from `fields` as JSON gives them, checked as the worker will check it; `now` in ms is when it
+    came, and the time of an answer without its own.
+    """
+    import msgspec
+
+    event = {"occurred_at": now, **{name: value for name, value in fields.items() if value is not None}}
+    try:
+        line = parse_line(msgspec.json.encode({"topic": SALES_FEEDBACK, "event": event}))
+    except (TypeError, ValueError) as error:
+        return Bad(str(error))
+    if isinstance(line, BadLine):
+        return Bad(line.reason)
+    if line.event["disposition"] == "UNKNOWN":
+        return Bad(
+            "event.disposition: is missing; allowed are ACCEPTED, REJECTED, MEETING_HELD, OPPORTUNITY, WON, LOST"
+        )
+    if line.event["amount"] is not None and not math.isfinite(line.event["amount"]):
+        return Bad("event.amount: not a number")
+    bad = invalid(SALES_FEEDBACK, line.event, now, line.event["lead_id"].encode())
+    return Bad(f"event.{bad.detail}") if bad is not None else Answer(line.event)

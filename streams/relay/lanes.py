@@ -1,0 +1,91 @@
+"""Which items may go next: each lead's in their order, one at a time; different leads' side by side."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.relay.offsets import Place
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One record on its way to one target.
+
+    `source` is where it was first read (for a retried dead letter, where that one was); `place` and `offset` are what
+    moves on when it is finished. `not_before` is a time of the delivery's clock, in seconds.
+    """
+
+    place: Place
+    offset: int
+    source: tuple[str, int, int]
+    key: bytes | None
+    value: bytes
+    lead_id: str
+    event_id: str
+    record: dict[str, Any]
+    retried: bool = False
+    attempts: int = 0
+    not_before: float = 0.0
+    seen: float = field(default=0.0)
+
+
+class Lanes:
+    """A queue for each lead. An item taken keeps its lead's lane until it is finished or put back."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waiting: dict[str, deque[Item]] = {}
+        self._taken: set[str] = set()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._taken)
+
+    def add(self, item: Item) -> None:
+        self._waiting.setdefault(item.lead_id, deque()).append(item)
+
+    def take(self, most: int) -> list[Item]:
+        """Up to `most` items that may go now, of as many leads, the longest waiting leads first."""
+        now = self._clock()
+        taken: list[Item] = []
+        for lead_id in list(self._waiting):
+            if len(taken) == most:
+                break
+            lane = self._waiting[lead_id]
+            if lead_id not in self._taken and lane[0].not_before <= now:
+                taken.append(lane.popleft())
+                self._taken.add(lead_id)
+                del self._waiting[lead_id]
+                if lane:
+                    self._waiting[lead_id] = lane
+        return taken
+
+    def put_back(self, item: Item) -> None:
+        """To the head of its lead's lane again."""
+        self._taken.discard(item.lead_id)
+        self._waiting.setdefault(item.lead_id, deque()).appendleft(item)
+
+    def finish(self, item: Item) -> None:
+        """Delivered, skipped or parked: the lead's next item may go."""
+        self._taken.discard(item.lead_id)
+
+    def drop(self, places: Iterable[Place]) -> None:
+        """Forget what waits of these places: another consumer has them now."""
+        gone = set(places)
+        for lead_id, lane in list(self._waiting.items()):
+            kept = deque(item for item in lane if item.place not in gone)
+            if kept:
+                self._waiting[lead_id] = kept
+            else:
+                del self._waiting[lead_id]
+
+    def next_in_s(self) -> float | None:
+        """Seconds until a lane that is not taken has an item that may go; None when there is none."""
+        times = [lane[0].not_before for lead, lane in self._waiting.items() if lead not in self._taken]
+        return max(0.0, min(times) - self._clock()) if times else None

@@ -1,0 +1,108 @@
+"""The relay's process: every target's deliveries and the feedback server, side by side, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from prometheus_client import CollectorRegistry
+
+from streams.errors import LeadstreamError
+from streams.kafka import ensure_topics
+from streams.monitoring.relay import RelayMetrics
+from streams.relay.building import Built, build
+from streams.relay.delivery import Courier, Surroundings
+from streams.relay.feedback.server import feedback_app
+from streams.relay.outbox import Outbox
+from streams.relay.serving import health_app, serve
+from streams.relay.targets import Targets
+from streams.topics import relay_memory_topic, relay_retries_topic
+from streams.wire.codec import Codec
+from streams.wire.registry import RegistryUnavailable
+
+_PREPARED = ("dead-letters", "sales-feedback")
+
+
+def run_relay(
+    bootstrap: str,
+    targets: Targets,
+    *,
+    app_id: str,
+    metrics_port: int | None = None,
+    schema_registry: str | None = None,
+) -> None:
+    """Run in the foreground until SIGTERM or SIGINT. Creates missing topics.
+
+    Raises BrokerUnreachable, UsageError for secrets, BrokerRefused and RelayFailed when Kafka fails for good.
+    """
+    memory, retries = relay_memory_topic(app_id), relay_retries_topic(app_id)
+    report = ensure_topics(bootstrap, app_id=app_id, also=(memory, retries))
+    for drift in report.drift:
+        print(f"warning: {drift}", file=sys.stderr)
+    codec = Codec(schema_registry)
+    _prepare(codec)
+    metrics = RelayMetrics(CollectorRegistry())
+    with Outbox(bootstrap) as outbox:
+        shared = Surroundings(bootstrap, f"{app_id}-relay", retries.name, memory.name, codec, outbox, metrics)
+        try:
+            asyncio.run(_run(targets, shared, metrics_port))
+        except* LeadstreamError as group:
+            raise _first(group) from None
+
+
+async def _run(targets: Targets, shared: Surroundings, metrics_port: int | None) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        built: dict[str, Built] = {}
+        for name, target in targets.targets.items():
+            built[name] = build(name, target, shared.now)
+            stack.push_async_callback(built[name].http.close)
+        couriers = [Courier(name, targets.targets[name], one.delivery, shared) for name, one in built.items()]
+        if metrics_port is not None:
+            app = health_app(shared.metrics.registry, lambda: all(one.joined for one in couriers))
+            await stack.enter_async_context(serve(app, "127.0.0.1", metrics_port, "--metrics-port"))
+        if targets.feedback is not None:
+            feedback = targets.feedback
+            app = feedback_app(feedback, {name: one.delivery for name, one in built.items()}, shared)
+            await stack.enter_async_context(serve(app, feedback.host, feedback.port, "feedback.port"))
+        async with asyncio.TaskGroup() as group:
+            for courier in couriers:
+                group.create_task(courier.run(stopping))
+            group.create_task(_announce(couriers, stopping))
+            await stopping.wait()
+
+
+async def _announce(couriers: Sequence[Courier], stopping: asyncio.Event) -> None:
+    """The one line on standard output that scripts wait for."""
+    while not all(courier.joined for courier in couriers):
+        if stopping.is_set():
+            return
+        await asyncio.sleep(0.05)
+    print(f"ready {len(couriers)} targets", flush=True)
+
+
+def _prepare(codec: Codec) -> None:
+    """Have the schemas that the relay writes registered, waiting for the registry."""
+    told = False
+    while True:
+        try:
+            return codec.prepare(_PREPARED)
+        except RegistryUnavailable as error:
+            if not told:
+                print(f"waiting: {error}", file=sys.stderr, flush=True)
+                told = True
+            time.sleep(1.0)
+
+
+def _first(group: BaseExceptionGroup[LeadstreamError]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,221 @@
+"""Salesforce targets: Leads and Tasks upserted by external ids, by Salesforce's REST API (sObject Collections).
+
+A lead alone goes by `sobjects/Lead/<field>/<value>`, several by `composite/sobjects/Lead/<field>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from streams.relay.crm import CrmPlan, Refused, Task, in_halves, in_rounds, merged_fields, plan_crm
+from streams.relay.exchange import (
+    Delivered,
+    Outcome,
+    Rejected,
+    Request,
+    Response,
+    Retry,
+    Sender,
+    Skipped,
+    Unanswered,
+    failure,
+)
+from streams.relay.facts import TIMES
+from streams.relay.lanes import Item
+from streams.relay.memory import Remembered
+from streams.relay.targets import SalesforceTarget
+from streams.wire.times import rfc3339
+
+TOKEN: Final = "/services/oauth2/token"
+DEFAULT_FIELDS: Final[Mapping[str, str]] = {
+    "Leadstream_Sequence__c": "sequence",
+    "Leadstream_Score__c": "score",
+    "Leadstream_Fit_Band__c": "fit_band",
+    "Leadstream_Route__c": "route",
+    "Leadstream_Stage__c": "stage",
+    "Leadstream_Qualified_Until__c": "qualified_until",
+    "Leadstream_Qualification_Id__c": "qualification_id",
+    "Leadstream_Handoff__c": "handoff",
+    "Email": "email",
+    "FirstName": "first_name",
+    "LastName": "last_name",
+    "Phone": "phone",
+    "Company": "company",
+    "Title": "job_title",
+}
+#: What Salesforce demands of a new Lead, and what stands there until it is known.
+_DEMANDED: Final[Mapping[str, str]] = {"LastName": "[not known]", "Company": "[not known]"}
+_PASSING: Final = frozenset(
+    {
+        "UNABLE_TO_LOCK_ROW",
+        "SERVER_UNAVAILABLE",
+        "REQUEST_LIMIT_EXCEEDED",
+        "UNKNOWN_EXCEPTION",
+        "REQUEST_RUNNING_TOO_LONG",
+    }
+)
+_LONGEST_SUBJECT: Final = 255
+_LONGEST_TEXT: Final = 32_000
+
+
+class SalesforceDelivery:
+    """Delivers to one org. `sender` adds the token. Batches are a quarter of what Salesforce takes, since the keys of
+    one are also asked for in one address.
+    """
+
+    batch_size = 50
+    remembers = True
+
+    def __init__(self, settings: SalesforceTarget, sender: Sender) -> None:
+        self._settings = settings
+        self._sender = sender
+        self._base = f"{settings.url}/services/data/v{settings.api_version}"
+        self._fields = merged_fields(DEFAULT_FIELDS, settings.fields)
+
+    def plan(self, item: Item, known: Remembered, now: int) -> CrmPlan | Skipped:
+        return plan_crm(item, known, now, self._settings, self._fields, self._settings.statuses)
+
+    async def deliver(self, plans: Sequence[CrmPlan]) -> list[Outcome]:
+        return await in_rounds(lambda some: in_halves(self._together, some), plans, lambda plan: plan.lead_id)
+
+    async def _together(self, plans: Sequence[CrmPlan]) -> list[Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        for plan in plans:
+            if plan.erase:
+                outcomes[plan.event_id] = await self._erase(plan)
+            elif not plan.fields and plan.status is None and not plan.profile:
+                outcomes[plan.event_id] = Skipped("nothing_to_write")
+        writes = [plan for plan in plans if plan.event_id not in outcomes]
+        existing = await self._existing(writes)
+        records = {plan.event_id: self._record(plan, existing.get(plan.lead_id)) for plan in writes}
+        if len(writes) == 1:
+            outcomes[writes[0].event_id] = await self._upsert_one(writes[0], records[writes[0].event_id])
+        elif writes:
+            outcomes |= await self._collection("Lead", self._settings.external_id, records)
+        asking = {plan.event_id: plan.task for plan in writes if plan.task is not None}
+        tasks = {
+            event_id: self._task_record(task, contact.crm_id)
+            for event_id, task in asking.items()
+            if isinstance(contact := outcomes[event_id], Delivered)
+        }
+        if tasks:
+            asked = await self._collection("Task", self._settings.task_external_id, tasks)
+            outcomes |= {key: outcome for key, outcome in asked.items() if not isinstance(outcome, Delivered)}
+        return [outcomes[plan.event_id] for plan in plans]
+
+    async def _existing(self, plans: Sequence[CrmPlan]) -> dict[str, Mapping[str, Any]]:
+        """The profile fields that Salesforce has, lead id -> fields; absent where there is no such Lead."""
+        if not plans:
+            return {}
+        key = self._settings.external_id
+        wanted = sorted({"Id", key, *_DEMANDED, *(name for plan in plans for name in plan.profile)})
+        keys = ", ".join(f"'{_escaped(plan.lead_id)}'" for plan in plans)
+        query = f"SELECT {', '.join(wanted)} FROM Lead WHERE {key} IN ({keys})"
+        response = await self._ask("GET", f"/query?q={quote(query)}", allowed=(200,))
+        return {str(record[key]): record for record in response.json()["records"]}
+
+    def _record(self, plan: CrmPlan, existing: Mapping[str, Any] | None) -> dict[str, Any]:
+        has = existing or {}
+        record = {name: _value(self._fields[name], value) for name, value in plan.fields.items()}
+        record |= {
+            name: _value(self._fields[name], value)
+            for name, value in plan.profile.items()
+            if not has.get(name) or has[name] == _DEMANDED.get(name)
+        }
+        if existing is None:
+            record = {**_DEMANDED, **record}
+        if plan.status is not None:
+            record["Status"] = plan.status
+        return {"attributes": {"type": "Lead"}, self._settings.external_id: plan.lead_id, **record}
+
+    async def _upsert_one(self, plan: CrmPlan, record: Mapping[str, Any]) -> Outcome:
+        key = self._settings.external_id
+        body = {name: value for name, value in record.items() if name not in ("attributes", key)}
+        response = await self._ask(
+            "PATCH", f"/sobjects/Lead/{key}/{quote(plan.lead_id, safe='')}", body, allowed=(200, 201, 300, 400, 404)
+        )
+        if response.status == 300:
+            found = response.json()
+            return Rejected(f"HTTP 300: {len(found)} Leads have this {key}: {', '.join(map(str, found))[:300]}")
+        if response.status >= 400:
+            return _entry_failure(response.json())
+        return Delivered(response.json()["id"])
+
+    async def _collection(self, kind: str, key: str, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
+        """Upsert records, event id -> record. Salesforce answers in their order."""
+        body = {"allOrNone": False, "records": list(records.values())}
+        response = await self._ask("PATCH", f"/composite/sobjects/{kind}/{key}", body, allowed=(200,))
+        results = response.json()
+        return {
+            event_id: Delivered(result["id"]) if result["success"] else _entry_failure(result["errors"])
+            for event_id, result in zip(records, results, strict=True)
+        }
+
+    def _task_record(self, task: Task, lead: str | None) -> dict[str, Any]:
+        record = {
+            "attributes": {"type": "Task"},
+            self._settings.task_external_id: task.event_id,
+            "Subject": task.subject[:_LONGEST_SUBJECT],
+            "Description": task.text[:_LONGEST_TEXT],
+            "ActivityDate": datetime.fromtimestamp(task.due / 1000, UTC).date().isoformat(),
+            "Priority": "High",
+            "WhoId": lead,
+        }
+        return record | ({"OwnerId": self._settings.task_owner} if self._settings.task_owner is not None else {})
+
+    async def _erase(self, plan: CrmPlan) -> Outcome:
+        path = f"/sobjects/Lead/{self._settings.external_id}/{quote(plan.lead_id, safe='')}"
+        try:
+            await self._ask("DELETE", path, allowed=(204, 404))
+        except Refused as refused:
+            return refused.outcome
+        return Delivered()
+
+    async def _ask(self, method: str, path: str, body: Any = None, *, allowed: tuple[int, ...]) -> Response:
+        try:
+            response = await self._sender.send(Request(method, f"{self._base}{path}", body))
+        except Unanswered as error:
+            raise Refused(Retry(str(error))) from None
+        if response.status not in allowed:
+            raise Refused(failure(response))
+        if response.body and response.json() is None:
+            raise Refused(
+                Retry(f"HTTP {response.status} without the JSON that Salesforce sends; check the target's url")
+            )
+        return response
+
+
+def _entry_failure(errors: Any) -> Outcome:
+    """What Salesforce's errors of one record mean for it."""
+    first = errors[0] if isinstance(errors, list) and errors else {}
+    code = str(first.get("statusCode") or first.get("errorCode"))
+    detail = f"{code}: {first.get('message')}"[:400]
+    if code == "CANNOT_UPDATE_CONVERTED_LEAD":  # it lives on as a contact, which is sales' own
+        return Skipped("converted")
+    return Retry(detail, target_down=False) if code in _PASSING else Rejected(detail)
+
+
+def _escaped(text: str) -> str:
+    """A text within a SOQL string."""
+    return text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _value(fact: str, value: Any) -> Any:
+    if fact in TIMES and value is not None:
+        return rfc3339(value)
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def pretend(request: Request) -> Response:
+    """What a dry run takes for Salesforce's answer: an org without the leads."""
+    if "/query?" in request.url:
+        return Response(200, {}, b'{"totalSize": 0, "done": true, "records": []}')
+    if "/composite/" in request.url:
+        results = [{"id": "(id)", "success": True, "errors": []} for _ in request.body["records"]]
+        return Response(200, {}, msgspec.json.encode(results))
+    return Response(204 if request.method == "DELETE" else 201, {}, b'{"id": "(id)", "success": true, "errors": []}')

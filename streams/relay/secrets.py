@@ -1,0 +1,50 @@
+"""Secrets: named in the targets file by where they are, never by what they are; never shown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from streams.errors import UsageError
+
+
+class SecretMissing(UsageError):
+    """A secret that the targets file points to is not there."""
+
+
+class Secret:
+    """A text that `repr`, `str` and formatting don't give away."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+
+def read_secret(where: str, environment: str | None, file: str | None) -> Secret:
+    """The secret in an environment variable or a file, whichever is given; a file's surrounding blanks are not of it.
+
+    `where` names its place in the targets file. Raises SecretMissing.
+    """
+    if environment is not None:
+        text = os.environ.get(environment, "").strip()
+        if not text:
+            raise SecretMissing(f"{where}: the environment variable {environment} is empty or not set")
+        return Secret(text)
+    assert file is not None, "one of the two is checked when the targets file is loaded"
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SecretMissing(f"{where}: the file {file} can't be read: {problem}") from None
+    if not text:
+        raise SecretMissing(f"{where}: the file {file} is empty")
+    return Secret(text)

@@ -1,0 +1,52 @@
+"""The relay's HTTP servers: metrics and health, and whatever app is given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from streams.errors import LeadstreamError
+
+
+def health_app(registry: CollectorRegistry, ready: Callable[[], bool]) -> web.Application:
+    """`/metrics`, `/health/live` (the event loop beats), `/health/ready` and `/health/started` (every target's group
+    is joined). A target that is down changes none of them.
+    """
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def live(_: web.Request) -> web.Response:
+        return web.Response(text="live\n")
+
+    async def joined(_: web.Request) -> web.Response:
+        return web.Response(text="ready\n") if ready() else web.Response(status=503, text="joining\n")
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/health/live", live)
+    app.router.add_get("/health/ready", joined)
+    app.router.add_get("/health/started", joined)
+    return app
+
+
+@asynccontextmanager
+async def serve(app: web.Application, host: str, port: int, setting: str) -> AsyncIterator[None]:
+    """Serve `app` while the block runs. No access log: addresses may carry secrets. Raises LeadstreamError when the
+    port can't be had; `setting` names what to change.
+    """
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise LeadstreamError(
+                f"port {port} of {host} can't be opened ({error.strerror}): choose another {setting}"
+            ) from None
+        yield
+    finally:
+        await runner.cleanup()

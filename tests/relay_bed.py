@@ -1,0 +1,100 @@
+"""A relay as a process, with its targets file and secrets, and records as the worker would write them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from confluent_kafka import Producer
+
+from streams.kafka import producer_config
+from tests.kafka_topics import CODEC, records_of
+from tests.processes import LEADSTREAM, eventually
+from tests.relay_records import topic_of
+
+#: A Standard Webhooks secret that is nobody's.
+SECRET = "whsec_c2VjcmV0LW9mLWEtdGVzdC10aGF0LWlzLW5vYm9keXM="
+#: What must never be seen in a log or dead letter.
+SECRETS = {
+    "WEBHOOK_SECRET": SECRET,
+    "FEEDBACK_SECRET": "whsec_ZmVlZGJhY2stc2VjcmV0LW9mLWEtdGVzdA==",
+    "HUBSPOT_TOKEN": "pat-test",
+    "HUBSPOT_SECRET": "hubspot-client-secret-of-a-test",
+    "HUBSPOT_REFRESH": "hubspot-refresh-token-of-a-test",
+    "SALESFORCE_SECRET": "salesforce-client-secret-of-a-test",
+    "SALESFORCE_TOKEN": "salesforce-path-token-of-a-test",
+}
+QUICK = {
+    "allow_private": True,
+    "timeout": "2s",
+    "max_age": None,
+    "retry": {"attempts": 6, "first": "50ms", "longest": "300ms"},
+    "breaker": {"failures": 3, "pause": "300ms"},
+}
+
+
+def webhook(url: str, **settings: Any) -> dict[str, Any]:
+    return {"type": "webhook", "url": f"{url}/hook", "secret": {"env": "WEBHOOK_SECRET"}, **QUICK, **settings}
+
+
+def hubspot(url: str, **settings: Any) -> dict[str, Any]:
+    return {"type": "hubspot", "url": url, "token": {"env": "HUBSPOT_TOKEN"}, **QUICK, **settings}
+
+
+def salesforce(url: str, **settings: Any) -> dict[str, Any]:
+    oauth = {"client_id": "client-1", "client_secret": {"env": "SALESFORCE_SECRET"}}
+    return {"type": "salesforce", "url": url, "oauth": oauth, **QUICK, **settings}
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def produce(bootstrap: str, records: Iterable[dict[str, Any]]) -> None:
+    """Write output records to their topics, in order."""
+    producer = Producer(producer_config(bootstrap))
+    for record in records:
+        topic = topic_of(record)
+        producer.produce(topic, CODEC.encode(topic, record), record["lead_id"].encode())
+    assert producer.flush(30) == 0
+
+
+@contextmanager
+def running_relay(
+    bootstrap: str, folder: Path, targets: Mapping[str, Any], *arguments: str, app: str = "leadstream", **sections: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A relay that reads its topics; its output is in `folder/log`."""
+    file, log = folder / "targets.yaml", folder / "log"
+    file.write_text(yaml.safe_dump({"targets": dict(targets), **sections}))
+    command = [LEADSTREAM, "relay", "--bootstrap", bootstrap, "--targets", str(file), "--app", app, *arguments]
+    with log.open("ab") as out:
+        begins = log.stat().st_size
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **SECRETS})
+        try:
+            eventually(
+                lambda: process.poll() is not None or "ready " in log.read_text()[begins:],
+                f"the relay is not ready, see {log}",
+            )
+            assert process.poll() is None, log.read_text()
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(20)
+
+
+def letters_of(bootstrap: str, target: str) -> list[dict[str, Any]]:
+    return [one for one in records_of(bootstrap, "dead-letters") if one["consumer"] == f"relay:{target}"]
