@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -10,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from confluent_kafka import Producer
 
 from streams.kafka import producer_config
@@ -74,7 +74,7 @@ def running_relay(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A relay that reads its topics; its output is in `folder/log`."""
     file, log = folder / "targets.yaml", folder / "log"
-    file.write_text(yaml.safe_dump({"targets": dict(targets), **sections}))
+    file.write_text(json.dumps({"targets": dict(targets), **sections}))  # JSON is YAML
     command = [LEADSTREAM, "relay", "--bootstrap", bootstrap, "--targets", str(file), "--app", app, *arguments]
     with log.open("ab") as out:
         begins = log.stat().st_size
