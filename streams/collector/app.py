@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -43,7 +44,8 @@ class Collector:
         self._healthy: Callable[[], bool] = lambda: False
         self._admission = Admission()
         self._reader = BodyReader()
-        tracker = (files(__package__) / "tracker.js").read_bytes()
+        # Indented for those who read it here, not for those who wait for it.
+        tracker = re.sub(rb"^ +", b"", (files(__package__) / "tracker.js").read_bytes(), flags=re.MULTILINE)
         self._own: dict[str, Callable[[], Answer]] = {
             "/tracker.js": lambda: _tracker(tracker),
             "/opt-out": _opt_out,

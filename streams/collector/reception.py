@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from streams.collector import bookings, downloads, pixel, segment, snowplow
 from streams.collector.answers import OK, SUCCESS, Answer, RequestRefused, image
@@ -170,7 +170,7 @@ class Reception:
 
     async def download(self, request: Request) -> Answer:
         self._spend_publicly()
-        name = unquote(request.scope.path.removeprefix("/d/"))
+        name = request.scope.path.removeprefix("/d/")
         asset = self._settings.assets.get(name)
         if asset is None:
             raise RequestRefused(404, "not_found", "no such asset")

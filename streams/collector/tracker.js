@@ -1,5 +1,6 @@
 ((w, d, n) => {
   const tag = d.currentScript, me = tag.dataset, url = new URL(tag.src).origin + "/v1/b", ls = "leadstream_";
+  const now = Date.now, hear = (where, what, then) => where.addEventListener(what, then, true);
   let all = [], on = me.consent != "off", busy, pause = 0, since, at, anon;
   const get = k => { try { return localStorage.getItem(ls + k); } catch {} };
   const put = (k, v) => { try { v ? localStorage.setItem(ls + k, v) : localStorage.removeItem(ls + k); } catch {} };
@@ -19,7 +20,7 @@
   };
   const send = async () => {
     const some = all.slice(0, 20);
-    if (busy || !some[0] || mute() || Date.now() < pause) return;
+    if (busy || !some[0] || mute() || now() < pause) return;
     busy = 1;
     let wait = 5;
     try {
@@ -28,13 +29,13 @@
     } catch {}
     if (!wait) { all = all.filter(m => !some.includes(m)); keep(); }
     busy = 0;
-    pause = Date.now() + wait * 1e3;
+    pause = now() + wait * 1e3;
     setTimeout(send, wait * 1e3 + 9);
   };
-  const view = () => { since = Date.now(); at = location.href; add("page"); };
+  const view = () => { since = now(); at = location.href; add("page"); };
   const leave = () => {
-    const value = Math.round((Date.now() - since) / 1e3);
-    since = Date.now();
+    const value = Math.round((now() - since) / 1e3);
+    since = now();
     if (value) add("track", "engaged", { value, url: at });
     if (all[0] && !mute()) n.sendBeacon(url, pack(all.slice(0, 20)));
   };
@@ -54,14 +55,14 @@
   const calls = w.leadstream || [], go = history.pushState;
   w.leadstream = api;
   if (!mute()) try { all = JSON.parse(get("queue")) || all; } catch {}
-  d.addEventListener("click", e => {
+  hear(d, "click", e => {
     const a = e.target.closest("[data-leadstream],a[download]"), s = a && a.dataset;
     if (a) api.track(s.leadstream || "File Downloaded",
       { url: a.href, title: a.textContent.trim(), asset_id: s.asset || a.pathname });
-  }, true);
-  d.addEventListener("visibilitychange", () => { d.hidden ? leave() : since = Date.now(); });
-  w.addEventListener("pagehide", leave);
-  w.addEventListener("popstate", view);
+  });
+  hear(d, "visibilitychange", () => { d.hidden ? leave() : since = now(); });
+  hear(w, "pagehide", leave);
+  hear(w, "popstate", view);
   history.pushState = function () { go.apply(this, arguments); view(); };
   view();
   calls.map(api.push);

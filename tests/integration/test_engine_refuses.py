@@ -99,7 +99,11 @@ def test_two_workers_with_the_same_instance_name(bed: Bed) -> None:
             assert bed.ends(one)[0] == 1
             assert "instance 'one'" in bed.log_of(one)
     bed.views(500)
-    eventually(lambda: sum(map(len, bed.counted().values())) == 1000 or all(one.poll() for one in workers), "it goes on")
-    if all(one.poll() for one in workers):
+
+    def all_ended() -> bool:
+        return all(one.poll() is not None for one in workers)
+
+    eventually(lambda: sum(map(len, bed.counted().values())) == 1000 or all_ended(), "it goes on")
+    if all_ended():
         bed.worker("one")
     bed.done()
