@@ -25,7 +25,7 @@
     busy = 1;
     let wait = 5;
     try {
-      const r = await fetch(url, { method: "POST", keepalive: true, credentials: "include", body: pack(some) });
+      const r = await fetch(url, {method: "POST", keepalive: true, credentials: "include", body: pack(some) });
       if (r.status != 429 && r.status < 500) wait = 0;
     } catch {}
     if (!wait) { all = all.filter(m => !some.includes(m)); keep(); }
@@ -65,6 +65,6 @@
   hear(w, "pagehide", leave);
   hear(w, "popstate", view);
   history.pushState = function () { go.apply(this, arguments); view(); };
-  view();
   calls.map(api.push);
+  view();
 })(window, document, navigator);
