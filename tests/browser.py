@@ -26,6 +26,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 from streams.local.jars import cache_folder
 
+#: A headless browser names itself as one, and is taken for the bot that it mostly is.
+USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+
 
 class Package(NamedTuple):
     """An npm package. `sha512` is of its archive, in base64, as npm writes it."""

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from streams.local.broker import EmbeddedBroker
-from tests.browser import ANALYTICS_NEXT, SNOWPLOW, chromium, running_browser, unpacked
+from tests.browser import ANALYTICS_NEXT, SNOWPLOW, USER_AGENT, chromium, running_browser, unpacked
 from tests.integration.collector_bed import KEY, RunningCollector, events_of, running_collector
 from tests.processes import eventually, running_worker
 
@@ -133,9 +133,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """Somebody who was never here before."""
-    context = browser.new_context(
-        user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0 Safari/537.36"
-    )
+    context = browser.new_context(user_agent=USER_AGENT)
     # Trackers look for news of their own on the internet, which these tests do without.
     context.route(lambda url: not url.startswith(("http://127.0.0.1", "http://localhost")), lambda route: route.abort())
     yield context

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import chromium, running_browser
+from tests.browser import USER_AGENT, chromium, running_browser
 from tests.processes import LEADSTREAM, eventually, leadstream
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -32,7 +32,7 @@ def test_clicking_around_on_the_website_warms_you_up_until_you_are_an_sql(tmp_pa
         found = re.search(r"Your turn: visit (\S+)", log.read_text())
         assert found is not None
         with running_browser(chromium()) as browser:
-            page = browser.new_page()
+            page = browser.new_page(user_agent=USER_AGENT)
             page.goto(found[1])
             page.wait_for_function("document.getElementById('stage').textContent.startsWith('lead')", timeout=60_000)
             for link in ("Pricing", "Case study", "Pricing", "Downloads"):
