@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from streams.errors import UsageError
+
 
 def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
@@ -31,6 +33,10 @@ def demo(
         bool,
         typer.Option("--once", help="End when the thirty days are over; exit 1 unless leads became MQL and SQL."),
     ] = False,
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="Open a website when it is your turn: click around, and watch yourself warm up."),
+    ] = False,
 ) -> None:
     """Watch thirty days of invented journeys go through a real Kafka and a real worker, then join in.
 
@@ -42,10 +48,14 @@ def demo(
 
         leadstream demo
 
+        leadstream demo --web --seconds 20
+
         leadstream demo --plain --once --seconds 20
     """
+    if web and once:
+        raise UsageError("--web is for you to join in, and --once ends before that: choose one of them.")
     from streams.local.demo.run import run
     from streams.local.demo.start import Settings
 
     plain = plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown")
-    raise typer.Exit(run(Settings(bootstrap, seconds, seed, plain, once)))
+    raise typer.Exit(run(Settings(bootstrap, seconds, seed, plain, once, web)))

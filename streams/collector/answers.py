@@ -55,6 +55,8 @@ def allowed(answer: Answer, origin: str | None) -> Answer:
     if origin is None or not _ORIGIN.fullmatch(origin):
         return answer
     more = [("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"), ("vary", "origin")]
+    if answer.status >= 400:
+        more.append(("access-control-expose-headers", "retry-after"))
     return Answer(answer.status, [*answer.headers, *more], answer.body)
 
 

@@ -145,8 +145,8 @@ class Collector:
         now = time.time_ns() // 1_000_000
         agent = headers.get("user-agent")
         # A server's library speaks for somebody else: neither its address nor its name are the person's.
-        browser = agent is not None and agent.startswith("Mozilla/")
-        if not browser and scope.method != "GET" and headers.get("origin") is None:
+        browser = headers.get("origin") is not None or (agent is not None and agent.startswith("Mozilla/"))
+        if not browser and (scope.method != "GET" or scope.path == "/i"):
             return Visit(now)
         if headers.get("sp-anonymous") is not None:
             return Visit(now, None, agent)

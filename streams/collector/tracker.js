@@ -2,13 +2,14 @@
   const tag = d.currentScript, me = tag.dataset, url = new URL(tag.src).origin + "/v1/b", ls = "leadstream_";
   const now = Date.now, hear = (where, what, then) => where.addEventListener(what, then, true);
   let all = [], on = me.consent != "off", busy, pause = 0, since, at, anon;
-  const get = k => { try { return localStorage.getItem(ls + k); } catch {} };
-  const put = (k, v) => { try { v ? localStorage.setItem(ls + k, v) : localStorage.removeItem(ls + k); } catch {} };
+  let box = {};
+  try { box = localStorage; } catch {}
+  const get = k => box[ls + k];
+  const put = (k, v) => { v ? box[ls + k] = v : delete box[ls + k]; };
   const mute = () => !on || n.globalPrivacyControl || n.doNotTrack == 1 || get("optout");
   const keep = () => put("queue", all[0] && JSON.stringify(all.slice(-99)));
   const pack = batch => JSON.stringify({ writeKey: me.key, sentAt: new Date, batch });
-  const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, c =>
-    (c ^ crypto.getRandomValues(new Uint8Array(1))[0] & 15 >> c / 4).toString(16));
+  const uuid = () => crypto.randomUUID?.() || crypto.getRandomValues(new Uint32Array(4)).join("-");
   const add = (type, event, properties, traits) => {
     if (mute()) return;
     put("id", anon = get("id") || anon || uuid());
@@ -24,8 +25,8 @@
     busy = 1;
     let wait = 5;
     try {
-      const r = await fetch(url, { method: "POST", keepalive: true, credentials: "include", body: pack(some) });
-      wait = (r.status == 429 || r.status > 499) && (+r.headers.get("Retry-After") || 5);
+      const r = await fetch(url, {method: "POST", keepalive: true, credentials: "include", body: pack(some) });
+      if (r.status != 429 && r.status < 500) wait = 0;
     } catch {}
     if (!wait) { all = all.filter(m => !some.includes(m)); keep(); }
     busy = 0;
@@ -56,7 +57,7 @@
   w.leadstream = api;
   if (!mute()) try { all = JSON.parse(get("queue")) || all; } catch {}
   hear(d, "click", e => {
-    const a = e.target.closest("[data-leadstream],a[download]"), s = a && a.dataset;
+    const a = e.target.closest("[data-leadstream],a[download]"), s = a?.dataset;
     if (a) api.track(s.leadstream || "File Downloaded",
       { url: a.href, title: a.textContent.trim(), asset_id: s.asset || a.pathname });
   });
@@ -64,6 +65,6 @@
   hear(w, "pagehide", leave);
   hear(w, "popstate", view);
   history.pushState = function () { go.apply(this, arguments); view(); };
-  view();
   calls.map(api.push);
+  view();
 })(window, document, navigator);

@@ -13,6 +13,7 @@ from streams.local.demo.keyboard import Keyboard
 from streams.local.demo.office_hours import HISTORY_MS
 from streams.local.demo.scene import Scene
 from streams.local.demo.start import Started
+from streams.local.demo.website import Standing, Website
 from streams.local.demo.you import ACTIONS, You
 
 _CATCH_UP_SECONDS = 60.0
@@ -56,6 +57,7 @@ class Phases:
         self._drawn = 0.0
         self._last_seen = time.monotonic()
         self._quit = False
+        self._site: Website | None = None
 
     def history(self) -> bool:
         """Watch the thirty days until all of their events have come."""
@@ -85,8 +87,9 @@ class Phases:
                 raise WorkerSlow(f"The worker is not through the events {_CATCH_UP_SECONDS:.0f} s after the last one.")
         return False
 
-    def live(self, you: You) -> None:
+    def live(self, you: You, site: Website | None = None) -> None:
         """Go on as it is, with you as a lead, until asked to end."""
+        self._site = site
         you.introduce()
         while not self._asked(you):
             self._watch()
@@ -119,7 +122,11 @@ class Phases:
         end = self._started.end
         begin = end - HISTORY_MS
         advice = self._advice(you, at) if you is not None else None
-        self._view.show(Scene(self._board, begin, end, max(at, begin), you is not None, keys, you, advice))
+        website = self._site.url if self._site is not None else None
+        self._view.show(Scene(self._board, begin, end, max(at, begin), you is not None, keys, you, advice, website))
+        if self._site is not None and advice is not None and you in self._board.leads:
+            row = self._board.row(you, at)
+            self._site.show(Standing(row.stage, row.band, row.interest, "; ".join((advice.line, *advice.notes))))
 
     def _advice(self, you: str, at: int) -> Advice:
         return self._adviser.advise(self._board.leads.get(you), you, self._board.stage_of(you), at)

@@ -36,3 +36,5 @@ class PlainView:
         if scene.live and not self._told_live:
             self._told_live = True
             print("The thirty days are over; it goes on live. Ctrl-C ends it.", flush=True)
+            if scene.website:
+                print(f"Your turn: visit {scene.website}", flush=True)

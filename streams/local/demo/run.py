@@ -15,6 +15,7 @@ from streams.local.demo.phases import Phases, View
 from streams.local.demo.plain import PlainView
 from streams.local.demo.start import Settings, say, start
 from streams.local.demo.view import LiveView
+from streams.local.demo.website import Website
 from streams.local.demo.you import You
 from streams.qualification.model.loading import load_model
 
@@ -64,8 +65,9 @@ def _play(settings: Settings, board: Board, interruption: Interruption, stack: E
         return False
     if settings.once:
         return phases.catch_up()
-    with You(started.bootstrap, started.suffix) as you:
-        phases.live(you)
+    you = stack.enter_context(You(started.bootstrap, started.suffix))
+    site = stack.enter_context(Website(started.collector, you.lead_id)) if started.collector else None
+    phases.live(you, site)
     return True
 
 

@@ -10,7 +10,9 @@ from streams.local.demo.board import Board
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`at`, `begin`, `end` in ms: the simulated now, and the thirty days. `advice` when it is your turn."""
+    """`at`, `begin`, `end` in ms: the simulated now, and the thirty days. `advice` when it is your turn,
+    `website` where you can take it.
+    """
 
     board: Board
     begin: int
@@ -20,6 +22,7 @@ class Scene:
     keys: bool
     you: str | None = None
     advice: Advice | None = None
+    website: str | None = None
 
     @property
     def progress(self) -> float:

@@ -25,18 +25,23 @@ _HEAD_START_SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`bootstrap` None starts an embedded broker; the thirty days take `seconds`; `once` ends after them."""
+    """`bootstrap` None starts an embedded broker; the thirty days take `seconds`; `once` ends after them; `web` opens a
+    website for you to visit.
+    """
 
     bootstrap: str | None
     seconds: float
     seed: int
     plain: bool
     once: bool
+    web: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What runs. `suffix` ends every lead id of this run; `end` is the end of the thirty days, in ms."""
+    """What runs. `suffix` ends every lead id of this run; `end` is the end of the thirty days, in ms; `collector` is
+    the collector's address, where there is one.
+    """
 
     bootstrap: str
     suffix: str
@@ -44,6 +49,7 @@ class Started:
     worker: Child
     publisher: Child
     end: int
+    collector: str | None = None
 
 
 def start(settings: Settings, stack: ExitStack) -> Started:
@@ -61,18 +67,29 @@ def start(settings: Settings, stack: ExitStack) -> Started:
     with _told("worker"):
         worker.start()
         worker.await_line("ready", _WORKER_SECONDS)
+    collector = _collector(bootstrap, folder, stack) if settings.web else None
     # Leads of an earlier run on the same cluster have a history; ours begin afresh.
     suffix = f"-{int(time.time()):x}" if settings.bootstrap else ""
     end = time.time_ns() // 1_000_000 + int((_HEAD_START_SECONDS + settings.seconds) * 1000)
     publisher = Child("publisher", _publisher_arguments(settings, bootstrap, end, suffix), folder)
     stack.callback(publisher.stop)
     publisher.start()
-    return Started(bootstrap, suffix, watcher, worker, publisher, end)
+    return Started(bootstrap, suffix, watcher, worker, publisher, end, collector)
 
 
 def say(text: str) -> None:
     """Tell the user, apart from what the demo prints as its result."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _collector(bootstrap: str, folder: Path, stack: ExitStack) -> str:
+    collector = Child(
+        "collector", ["-m", "streams.cli", "collector", "--open", "--port", "0", "--bootstrap", bootstrap], folder
+    )
+    stack.callback(collector.stop)
+    with _told("collector"):
+        collector.start()
+        return "http://" + collector.await_line("ready", _WORKER_SECONDS).split()[1]
 
 
 def _embedded_broker(stack: ExitStack) -> str:

@@ -222,7 +222,8 @@ def _footer(scene: Scene, width: int) -> list[Text]:
         notes = [Text(line) for line in wrap(joined, width)[:2]] or [Text()]
         keys = [part for key, (words, _) in ACTIONS.items() for part in _key(key, words)] + _key("q", "quit")
     last = Text.assemble(*keys) if scene.keys else Text("Ctrl-C ends it.", style="dim")
-    rows = [first, *notes, last]
+    visit = [Text(f"Your website: {scene.website}", style="bold")] if scene.website else []
+    rows = [first, *notes, *visit, last]
     for row in rows:
         row.truncate(width, overflow="ellipsis")
     return rows
