@@ -69,9 +69,8 @@ class Server:
             decoded = await request.json() if body and request.content_type == "application/json" else None
         except ValueError:
             decoded = None
-        heard = Heard(
-            request.method, request.path, dict(request.query), request.headers.copy(), body, decoded, time.monotonic()
-        )
+        path, headers = request.rel_url.raw_path, request.headers.copy()
+        heard = Heard(request.method, path, dict(request.query), headers, body, decoded, time.monotonic())
         with self._lock:
             self.heard.append(heard)
             answer = self.misbehaviour.popleft() if self.misbehaviour else None

@@ -31,7 +31,7 @@ class PrintingSender:
 
     async def send(self, request: Request) -> Response:
         body = request.body if request.raw is None else msgspec.Raw(request.raw)
-        line = {"target": self._target, "method": request.method, "url": request.url, "body": body}
+        line = {"target": self._target, "method": request.method, "url": str(request.url), "body": body}
         sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
         return self._answer(request)
 

@@ -6,6 +6,7 @@ Secrets are not in it, only where they are: `{env: NAME}` or `{file: PATH}`.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
@@ -301,18 +302,43 @@ def _convert(node: Node, wanted: Any, problems: Problems) -> Any:
     try:
         return msgspec.convert(node.plain(), wanted, dec_hook=_custom, strict=True)
     except msgspec.ValidationError as error:
-        what, _, at = str(error).partition(" - at `$")
-        path = tuple(step for step in at.rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "").split("."))
-        steps: Path = tuple(int(step) if step.isdigit() else step for step in path if step)
+        what, _, at = str(error).partition(" - at `")
+        at, is_key = at.removeprefix("key` in `"), at.startswith("key` in `")
+        steps = _steps(node, at.rstrip("`").removeprefix("$"), wanted, is_key)
         place = node.deepest(steps)
         if what.startswith("Object contains unknown field"):
             unknown = what.split("`")[1]
-            allowed = _fields_at(wanted, steps)
             line = place.value[unknown].line if isinstance(place.value, dict) else place.line
-            problems.add(line, (*place.path, unknown), f"unknown key; {one_of(unknown, allowed)}")
+            problems.add(line, (*place.path, unknown), f"unknown key; {one_of(unknown, _fields_at(wanted, steps))}")
         else:
-            problems.add(place.line, place.path, _in_words(what, place, _type_at(wanted, steps)))
+            problems.add(place.line, place.path, _in_words(what, place, wanted, steps, is_key))
         return None
+
+
+def _steps(node: Node, at: str, wanted: Any, is_key: bool) -> Path:
+    """The way from `node` to what msgspec points at; where it says [...], the first entry that is wrong."""
+    steps: Path = ()
+    for step in re.findall(r"\[[^\]]*\]|[^.\[\]]+", at):
+        if step != "[...]":
+            steps = (*steps, int(step[1:-1]) if step.startswith("[") else step)
+            continue
+        entries = node.deepest(steps).value
+        keys = entries if isinstance(entries, dict) else range(len(entries))
+        wrong = (key for key in keys if not _fits(node.deepest((*steps, key)), _type_at(wanted, (*steps, key))))
+        steps = (*steps, next(wrong))
+    if is_key:
+        (key_type, _) = get_args(_bare(_type_at(wanted, steps)))
+        keys = node.deepest(steps).value
+        steps = (*steps, next(key for key in keys if not _fits(Node(key, 0, ()), key_type)))
+    return steps
+
+
+def _fits(node: Node, wanted: Any) -> bool:
+    try:
+        msgspec.convert(node.plain(), wanted, dec_hook=_custom, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _custom(wanted: type, value: Any) -> Any:
@@ -341,10 +367,16 @@ def _url(value: Any) -> Url:
     return Url(value.rstrip("/") if not parts.query else value)
 
 
-def _in_words(what: str, place: Node, wanted: Any) -> str:
+def _in_words(what: str, place: Node, wanted: Any, steps: Path, is_key: bool) -> str:
+    expected = _type_at(wanted, steps)
+    if _bare(expected) is SecretAt and not isinstance(place.value, dict):
+        return "expected {env: NAME} or {file: PATH}: a secret itself does not stand in this file"
+    if is_key:
+        expected = get_args(_bare(_type_at(wanted, steps[:-1])))[0]
+        return f"unknown key; {one_of(steps[-1], get_args(_bare(expected)))}"
     found = "" if isinstance(place.value, (dict, list)) else f"found {place.written!r}; "
-    if get_origin(wanted) is Literal:
-        return found + one_of(place.value, get_args(wanted))
+    if get_origin(_bare(expected)) is Literal:
+        return found + one_of(place.value, get_args(_bare(expected)))
     words = what.replace("`", "")
     return found + words[:1].lower() + words[1:]
 
@@ -352,13 +384,13 @@ def _in_words(what: str, place: Node, wanted: Any) -> str:
 def _type_at(wanted: Any, steps: Path) -> Any:
     """The declared type of what stands at `steps` under a value of type `wanted`."""
     for step in steps:
-        wanted = _bare(wanted)
-        if isinstance(wanted, type) and issubclass(wanted, Struct):
-            wanted = get_type_hints(wanted, include_extras=True).get(str(step))
+        bare = _bare(wanted)
+        if isinstance(bare, type) and issubclass(bare, Struct):
+            wanted = get_type_hints(bare, include_extras=True).get(str(step))
         else:
-            arguments = get_args(wanted)
-            wanted = arguments[-1 if get_origin(wanted) is not tuple else 0] if arguments else None
-    return _bare(wanted)
+            arguments = get_args(bare)
+            wanted = arguments[-1 if get_origin(bare) is not tuple else 0] if arguments else None
+    return wanted if steps else _bare(wanted)
 
 
 def _bare(wanted: Any) -> Any:
@@ -368,7 +400,7 @@ def _bare(wanted: Any) -> Any:
 
 
 def _fields_at(wanted: Any, steps: Path) -> tuple[str, ...]:
-    found = _type_at(wanted, steps)
+    found = _bare(_type_at(wanted, steps))
     return found.__struct_fields__ if isinstance(found, type) and issubclass(found, Struct) else ()
 
 

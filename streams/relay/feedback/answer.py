@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -46,7 +45,7 @@ def answer_of(fields: Mapping[str, Any], now: int) -> Answer | Bad:
         return Bad(
             "event.disposition: is missing; allowed are ACCEPTED, REJECTED, MEETING_HELD, OPPORTUNITY, WON, LOST"
         )
-    if line.event["amount"] is not None and not math.isfinite(line.event["amount"]):
-        return Bad("event.amount: not a number")
+    if not line.event["lead_id"]:
+        return Bad("event.lead_id is empty")
     bad = invalid(SALES_FEEDBACK, line.event, now, line.event["lead_id"].encode())
     return Bad(f"event.{bad.detail}") if bad is not None else Answer(line.event)

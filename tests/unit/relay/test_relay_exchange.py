@@ -1,0 +1,189 @@
+"""What goes over the wire and what does not: private addresses, redirects, certificates, signatures."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from standardwebhooks import Webhook
+
+from streams.relay.exchange import (
+    Delivered,
+    Gone,
+    HttpSender,
+    Rejected,
+    Request,
+    Response,
+    Retry,
+    Skipped,
+    Unanswered,
+    failure,
+    is_public,
+)
+from streams.relay.memory import NOTHING
+from streams.relay.secrets import Secret
+from streams.relay.targets import WebhookTarget, load_targets
+from streams.relay.webhook import WebhookDelivery
+from tests.crm_servers import Answer, Subscriber, serving
+from tests.relay_bed import SECRET
+from tests.relay_records import AT, DAY, item, qualification
+
+
+@asynccontextmanager
+async def sending(**settings: object) -> AsyncIterator[HttpSender]:
+    sender = HttpSender(1.0, **settings)  # type: ignore[arg-type]
+    try:
+        yield sender
+    finally:
+        await sender.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0"])
+async def test_an_address_that_is_not_public_is_refused_whatever_its_name(host: str) -> None:
+    with serving(Subscriber()) as server:
+        async with sending() as sender:
+            with pytest.raises(Unanswered, match="not a public address"):
+                await sender.send(Request("GET", f"http://{host}:{server.port}/"))
+        assert server.heard == []
+
+
+def test_which_addresses_are_public() -> None:
+    private = ["10.1.2.3", "192.168.0.1", "172.16.0.1", "127.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "224.0.0.1"]
+    private += ["100.64.0.1", "0.0.0.0", "::ffff:10.0.0.1", "169.254.169.254", "240.0.0.1"]
+    assert [address for address in private if is_public(address)] == []
+    assert is_public("93.184.216.34")
+    assert is_public("2606:2800:220:1:248:1893:25c8:1946")
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    with serving(Subscriber()) as other, serving(Subscriber()) as server:
+        server.always = Answer(307, None, {"Location": f"{other.url}/"})
+        async with sending(allow_private=True) as sender:
+            response = await sender.send(Request("POST", server.url, {"a": 1}, {"Authorization": "Bearer x"}))
+        assert other.heard == []
+        outcome = failure(response)
+        assert isinstance(outcome, Retry)
+        assert "redirects are not followed" in outcome.detail
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test's own")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, key_file = folder / "cert.pem", folder / "key.pem"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    key_file.write_bytes(key.private_bytes(*plain))
+    return pem, key_file
+
+
+async def test_certificates_are_verified(tmp_path: Path) -> None:
+    pem, key_file = _certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem, key_file)
+
+    async def fine(_: web.Request) -> web.Response:
+        return web.Response(text="fine")
+
+    app = web.Application()
+    app.router.add_get("/", fine)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
+        async with sending(allow_private=True) as strangers:
+            with pytest.raises(Unanswered, match="Certificate"):
+                await strangers.send(Request("GET", url))
+        async with sending(allow_private=True, ca_file=str(pem)) as acquainted:
+            assert (await acquainted.send(Request("GET", url))).body == b"fine"
+    finally:
+        await runner.cleanup()
+
+
+def test_a_request_does_not_show_what_is_secret_in_it() -> None:
+    request = Request("POST", "https://x.example", None, {"Authorization": "Bearer hidden"}, {"secret": "hidden"})
+    assert "hidden" not in repr(request)
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"), [("5", 5.0), ("0", 0.0), ("-3", 0.0), ("1e9", 3600.0), ("soon", None), ("nan", None)]
+)
+def test_retry_after_is_read_with_care(text: str, wait_s: float | None) -> None:
+    outcome = failure(Response(429, {"Retry-After": text}, b""))
+    assert isinstance(outcome, Retry)
+    assert outcome.wait_s == wait_s
+
+
+def test_retry_after_may_be_a_date() -> None:
+    outcome = failure(Response(503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, b""))
+    assert isinstance(outcome, Retry)
+    assert outcome.wait_s == 0.0
+
+
+@asynccontextmanager
+async def hook(server: Subscriber, **settings: str) -> AsyncIterator[WebhookDelivery]:
+    more = "".join(f", {name}: {value}" for name, value in settings.items())
+    text = f"targets: {{a: {{type: webhook, url: '{server.url}', secret: {{env: X}}, allow_private: true{more}}}}}"
+    target = load_targets(text, "t").targets["a"]
+    assert isinstance(target, WebhookTarget)
+    async with sending(allow_private=True) as sender:
+        now = datetime.datetime.now(datetime.UTC)
+        yield WebhookDelivery(target, Secret(SECRET), sender, lambda: round(now.timestamp() * 1000))
+
+
+async def test_a_webhook_is_signed_and_the_same_body_each_time() -> None:
+    with serving(Subscriber()) as server:
+        async with hook(server) as target:
+            for _ in range(2):
+                plan = target.plan(item(qualification("lead-1", 5)), NOTHING, AT)
+                assert await target.deliver([plan]) == [Delivered()]
+        first, second = server.heard
+        assert first.body == second.body
+        body = Webhook(SECRET).verify(first.body, dict(first.headers))
+    assert (body["type"], body["timestamp"]) == ("leadstream.sql.v1", "2026-11-01T09:00:00.000Z")
+    assert body["data"]["respond_by"] == "2026-11-02T09:00:00.000Z"
+
+
+async def test_an_old_event_is_skipped_unless_someone_asks_for_it_again() -> None:
+    with serving(Subscriber()) as server:
+        async with hook(server) as target:
+            late = AT + 8 * DAY
+            assert target.plan(item(qualification("lead-1", 5)), NOTHING, late) == Skipped("too_old")
+            assert not isinstance(target.plan(item(qualification("l", 5), retried=True), NOTHING, late), Skipped)
+        async with hook(server, max_age="null") as target:
+            assert not isinstance(target.plan(item(qualification("lead-1", 5)), NOTHING, late), Skipped)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, Delivered), (204, Delivered), (410, Gone), (400, Rejected), (404, Rejected), (500, Retry)],
+)
+async def test_what_a_subscriber_answers_decides(status: int, kind: type) -> None:
+    with serving(Subscriber()) as server:
+        server.always = Answer(status)
+        async with hook(server) as target:
+            (outcome,) = await target.deliver([target.plan(item(qualification("lead-1", 5)), NOTHING, AT)])
+    assert isinstance(outcome, kind)
