@@ -133,6 +133,7 @@ class StateBatch:
         "live",
         "note",
         "outputs",
+        "packed",
         "partition",
         "stream_time",
     )
@@ -142,6 +143,7 @@ class StateBatch:
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int | None] = {}
+        self.packed: dict[bytes, tuple[bytes, int | None]] = {}
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
         self.live = state.live
@@ -149,15 +151,27 @@ class StateBatch:
         self._wakes = False
         self.partition = state.number
 
+    @property
+    def values(self) -> dict[bytes, bytes]:
+        return self._state.values
+
+    @property
+    def opened(self) -> dict[bytes, Any]:
+        return self._objects
+
     def get(self, key: bytes) -> Any | None:
         found = self._objects.get(key)
         if found is not None:
             return None if found is _DELETED else found
-        value = self._state.values.get(key)
-        if value is None:
-            return None
+        if key in self.packed:
+            payload, self._dirty[key] = self.packed.pop(key)
+        else:
+            value = self._state.values.get(key)
+            if value is None:
+                return None
+            payload = value[PAYLOAD:]
         try:
-            found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
+            found = self._objects[key] = self._logic.unpack(payload)
         except Exception as error:
             raise CorruptChangelog(
                 f"The changelog's state of the key {key!r}, partition {self.partition}, is not this application's: "
@@ -168,14 +182,18 @@ class StateBatch:
     def due(self, key: bytes) -> int | None:
         if key in self._dirty:
             return self._dirty[key]
+        if key in self.packed:
+            return self.packed[key][1]
         value = self._state.values.get(key)
         return None if value is None else due_of(value)
 
     def put(self, key: bytes, state: Any, due: int | None) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = state
         self._dirty[key] = due
 
     def delete(self, key: bytes) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = _DELETED
         self._dirty[key] = None
 
@@ -197,9 +215,19 @@ class StateBatch:
 
     def run(self, items: list[Decoded], clock: Clock) -> None:
         """Handle items in order; stream time moves after each."""
-        handle = self._logic.handle
-        for record, item in items:
+        handle, shortcut = self._logic.handle, self._logic.shortcut
+        place = 0
+        while place < len(items):
+            if shortcut is not None:
+                place, time, arrival = shortcut.run(items, place, self)
+                if time is not None and arrival is not None:
+                    self.stream_time = time
+                    self.live = clock.is_live(time, arrival)
+                if place == len(items):
+                    break
+            record, item = items[place]
             handle(record, item, self)
+            place += 1
             time = item.time
             if time is not None and (self.stream_time is None or time > self.stream_time):
                 self.stream_time = time
@@ -223,3 +251,5 @@ class StateBatch:
                 yield key, wrap(pack(state), due)
             elif key in self._state.values:
                 yield key, None
+        for key, (payload, due) in self.packed.items():
+            yield key, wrap(payload, due)

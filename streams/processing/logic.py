@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from streams.engine.seam import Batch, Record
+from streams.engine.seam import Batch, Record, Shortcut
+from streams.fastpath import page_views
 from streams.partitioning import partition_of
 from streams.processing.decoding import Decoded, Decoder
 from streams.processing.note import noted, take_over
@@ -34,9 +35,12 @@ log = logging.getLogger(__name__)
 class Counter(Protocol):
     """What hears of all that happens to records and leads."""
 
-    def consumed(self, topic: str) -> None: ...
+    def consumed(self, topic: str, records: int = 1) -> None: ...
 
     def happened(self, one: Transition) -> None: ...
+
+    def ignored(self, reason: str, records: int) -> None:
+        """So many records were counted and nothing else, for `reason`."""
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
 
@@ -64,12 +68,14 @@ class LeadLogic:
         self._now = now
         self._counter = counter
         self._strays = Strays(codec, app)
-        self.decode = Decoder(codec, self._strays).decode
+        self._decode = Decoder(codec, self._strays).decode
+        self._page_views = page_views(codec, model, partitions, counter)
 
     def begin(self, batch: Batch) -> bool:
         """Let a model that was offered take over, at this point of the partition's stream."""
         if self._offered is not None:
             self._model, self._offered = self._offered, None
+            self._page_views = page_views(self._codec, self._model, self._partitions, self._counter)
         before = noted(batch.note)
         if before is not None and before.model == self._model.identity:
             return False
@@ -81,12 +87,23 @@ class LeadLogic:
         log.info("partition %d: judged by model %s as of %s", batch.partition, self._model.version, rfc3339(note.since))
         return True
 
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """The short way for page views, under the model that judges now."""
+        return self._page_views
+
+    def decode(self, record: Record) -> Decoded:
+        """What a record says. Raises Unavailable while the registry is away."""
+        return self._decode(record)
+
     def offer(self, model: Model) -> None:
         """Judge by `model` from the next batch of each partition on. Callable from any thread."""
         self._offered = model
 
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, hear one message, or write a dead letter."""
+        if item.__class__ is not Decoded:  # the short way read it, and left it to us
+            item = self._decode(record)
         event, key = item.event, record.key
         self._counter.consumed(record.topic)
         if event is None or item.way is not None:

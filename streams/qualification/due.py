@@ -134,8 +134,13 @@ def watched(lead: Lead, model: Model) -> tuple[float, ...]:
     kind = (lead.stage, lead.low_touch, lead.fit)
     thresholds = model.watched.get(kind)
     if thresholds is None:
-        thresholds = model.watched[kind] = tuple(sorted(_thresholds(model, *kind)))
+        thresholds = model.watched[kind] = thresholds_of(model, *kind)
     return thresholds
+
+
+def thresholds_of(model: Model, stage: str, low_touch: bool, fit: float) -> tuple[float, ...]:
+    """What `watched` remembers: ascending, in points."""
+    return tuple(sorted(_thresholds(model, stage, low_touch, fit)))
 
 
 def _thresholds(model: Model, stage: str, low_touch: bool, fit: float) -> set[float]:
