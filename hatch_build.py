@@ -1,7 +1,7 @@
 """Compiles the short way for page views (streams/fastpath) where that can be done.
 
-A C compiler and Python's own headers are all it takes. Where there is no compiler, Zig's is installed for the build; where
-there are no headers, the package is installed without the short way and works all the same, some times slower.
+A C compiler and Python's own headers are all it takes. Where there is no compiler, Zig's is installed for the build;
+where there are no headers, the package is installed without the short way and works all the same, some times slower.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def test_a_chunk_that_comes_twice_is_taken_once() -> None:
 def test_what_can_not_be_decoded_yet_stays_in_the_buffer() -> None:
     away = [True]
 
-    def flaky(record):  # type: ignore[no-untyped-def]
+    def flaky(chunk: Sequence[Record]) -> Any:
         if away[0]:
             raise Unavailable("registry")
         return decode(chunk)
