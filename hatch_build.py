@@ -1,4 +1,4 @@
-"""Compiles the short way for page views (streams/fastpath) where that can be done.
+"""Compiles the short way for page views (streams/fastpath) and what the engine does per key, where that can be done.
 
 A C compiler and Python's own headers are all it takes. Where there is no compiler, Zig's is installed for the build;
 where there are no headers, the package is installed without the short way and works all the same, some times slower.
@@ -16,11 +16,15 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_SOURCES = "streams/fastpath/native"
+#: module -> its one source, beside which its headers are
+_MODULES = {
+    "streams.fastpath._native": "streams/fastpath/native/module.c",
+    "streams.engine._native": "streams/engine/native/envelopes.c",
+}
 _COMPILERS = ("cc", "gcc", "clang")
 
 
-class CompiledShortWay(BuildHookInterface):
+class CompiledParts(BuildHookInterface):
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
@@ -31,14 +35,14 @@ class CompiledShortWay(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if not _wanted():
-            self.app.display_warning("No Python.h: installing without the compiled short way for page views")
+            self.app.display_warning("No Python.h: installing without the compiled parts")
             return
         try:
             built = _compile(Path(self.root))
         except Exception as error:
-            self.app.display_warning(f"Installing without the compiled short way for page views: {error}")
+            self.app.display_warning(f"Installing without the compiled parts: {error}")
             return
-        build_data["artifacts"].append(str(built.relative_to(self.root)))
+        build_data["artifacts"] += built
         build_data["infer_tag"] = True
         build_data["pure_python"] = False
 
@@ -52,26 +56,29 @@ def _compiler() -> str | None:
     return os.environ.get("CC") or next(filter(None, map(shutil.which, _COMPILERS)), None)
 
 
-def _compile(root: Path) -> Path:
-    """Compile in place. Returns the library."""
+def _compile(root: Path) -> list[str]:
+    """Compile in place. Returns the libraries, relative to `root`."""
     from setuptools import Distribution, Extension
 
     if _compiler() is None:
         os.environ["CC"] = f"{sys.executable} -m ziglang cc"
         os.environ["LDSHARED"] = f"{os.environ['CC']} -shared"
     os.chdir(root)
-    extension = Extension(
-        "streams.fastpath._native",
-        [f"{_SOURCES}/module.c"],
-        depends=[str(one) for one in Path(_SOURCES).glob("*.h")],
-        # A fused multiply-add would round otherwise than Python does.
-        extra_compile_args=["-O2", "-ffp-contract=off"],
-        libraries=["m"],
-    )
-    command = Distribution({"name": "leadstream", "ext_modules": [extension]}).get_command_obj("build_ext")
+    extensions = [
+        Extension(
+            name,
+            [source],
+            depends=[str(one) for one in Path(source).parent.glob("*.h")],
+            # A fused multiply-add would round otherwise than Python does.
+            extra_compile_args=["-O2", "-ffp-contract=off"],
+            libraries=["m"],
+        )
+        for name, source in _MODULES.items()
+    ]
+    command = Distribution({"name": "leadstream", "ext_modules": extensions}).get_command_obj("build_ext")
     command.inplace = True
     with tempfile.TemporaryDirectory() as room:
-        command.build_temp = room
+        command.build_temp = command.build_lib = room
         command.ensure_finalized()
         command.run()
-    return root / command.get_ext_filename("streams/fastpath/_native")
+    return [command.get_ext_filename(name) for name in _MODULES]

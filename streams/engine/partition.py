@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from streams.engine.batching import apply_all, wrap_all
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
 from streams.engine.merge import Decoded
@@ -78,18 +79,8 @@ class PartitionState:
 
     def apply(self, effects: Effects) -> None:
         """Make a committed batch the present."""
-        for key, value in effects.changed.items():
-            if value is None:
-                self.values.pop(key, None)
-                continue
-            before = self.values.get(key)
-            self.values[key] = value
-            due = due_of(value)
-            # A later due time needs no entry of its own: the earlier one finds it when it comes up.
-            if due is not None:
-                known = due_of(before) if before is not None else None
-                if known is None or due < known or key in self._taken:
-                    heappush(self._due, (due, key))
+        for timer in apply_all(self.values, effects.changed, self._taken):
+            heappush(self._due, timer)
         self._taken.clear()
         self.adopt(effects.progress)
         if effects.wake_all:
@@ -241,7 +232,9 @@ class StateBatch:
         state = self._state
         waking = self._wakes or state.waking
         progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking)
-        return Effects(state.number, self.outputs, dict(self._changed()), progress, self._wakes)
+        changed = dict(self._changed())
+        wrap_all(self.packed, changed)
+        return Effects(state.number, self.outputs, changed, progress, self._wakes)
 
     def _changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         pack = self._logic.pack
@@ -251,5 +244,3 @@ class StateBatch:
                 yield key, wrap(pack(state), due)
             elif key in self._state.values:
                 yield key, None
-        for key, (payload, due) in self.packed.items():
-            yield key, wrap(payload, due)

@@ -366,9 +366,12 @@ static int load_places(Model *model, PyObject *lead_fields) {
         Span name;
         if (!text_span(PyTuple_GET_ITEM(lead_fields, i), &name))
             return 0;
+        model->role_of[i] = ROLES;
         for (int role = 0; role < ROLES; role++)
-            if (is_text(name, ROLE_NAMES[role]))
+            if (is_text(name, ROLE_NAMES[role])) {
                 model->place[role] = i;
+                model->role_of[i] = role;
+            }
     }
     for (int role = 0; role < ROLES; role++)
         if (model->place[role] < 0) {

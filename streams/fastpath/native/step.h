@@ -57,7 +57,7 @@ typedef struct {
     double high_fit, warm, hot, mql_interest, mql_fit;
     enum Route cells[2][3]; /* high, low x cold, warm, hot */
     int strongest, remembered_events, max_age_days, longest_text;
-    int place[ROLES], lead_fields;
+    int place[ROLES], role_of[MOST_LEAD_FIELDS], lead_fields;
     Span fresh; /* a new lead, packed */
 } Model;
 
@@ -505,15 +505,10 @@ static void write_seen(Writer *out, const Lead *lead, const Model *model, const 
 /* The lead as it is now. `digest` NULL: no event is remembered, and only `as_of` may have changed. */
 static int write_lead(Writer *out, const Lead *lead, const Model *model, const View *view, const uint8_t *digest,
                       int is_fresh) {
-    int role_of[MOST_LEAD_FIELDS];
-    for (int i = 0; i < lead->fields; i++)
-        role_of[i] = ROLES;
-    for (int role = 0; role < ROLES; role++)
-        role_of[model->place[role]] = role;
     write_array(out, (uint64_t)lead->fields + 1);
     write_int(out, 0);
     for (int i = 0; i < lead->fields; i++) {
-        int role = role_of[i];
+        int role = model->role_of[i];
         if (role == AS_OF)
             write_int(out, lead->as_of);
         else if (role == JUDGED_BY)
