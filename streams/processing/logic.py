@@ -17,12 +17,12 @@ from streams.processing.note import noted, take_over
 from streams.processing.outputs import published, refused
 from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
-from streams.qualification.identity import receive, receive_event
+from streams.qualification.identity import let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
 from streams.qualification.messages import Forward
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
-from streams.qualification.step import advance_owned, judged_at, step_owned
+from streams.qualification.step import judged_at, step_owned
 from streams.qualification.succession import succeed
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
@@ -110,12 +110,12 @@ class LeadLogic:
             self._take(key, state, event, Passing(record), batch)
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
-        """Let time pass for a lead of which something is due."""
-        lead = self._state(key, batch)
+        """Let time pass for an id of which something is due."""
+        state = self._state(key, batch)
         due = batch.due(key)
-        if due is not None and due <= at and isinstance(lead, Lead):
-            after = advance_owned(lead, at, self._model)
-            self._settle(key, True, after.lead, after.due, after.transitions, batch)
+        if state is not None and due is not None and due <= at:
+            outcome = let_time_pass(key.decode(), state, at, self._model)
+            self._settle(key, True, outcome.state, outcome.due, outcome.transitions, batch)
 
     def _state(self, key: bytes, batch: Batch) -> State | None:
         """The state under a key. A lead that another model judged is carried over first."""
