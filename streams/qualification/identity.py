@@ -55,9 +55,12 @@ def receive_event(
         revoked = event.fields["revoked"]
         link = Link(id_, event.lead_id, event.event_id, event.occurred_at, event.arrival, revoked)
         return receive(id_, state, link, stream_time, model, due)
+    at = judged_at(state if isinstance(state, Lead) else None, event, stream_time, model)
     if isinstance(state, Alias):
-        return _event_at_alias(id_, state, event, passed, stream_time, model, due)
-    at = judged_at(state, event, stream_time, model)
+        if _has_ended(state, at):
+            gone = let_time_pass(id_, state, at, model)
+            return _after(gone, receive_event(id_, None, event, passed, stream_time, model))
+        return _event_at_alias(id_, state, event, passed, at, model)
     after = step_owned(state, event, at, model, due)
     return Outcome(after.lead, after.transitions, after.due)
 
@@ -71,15 +74,19 @@ def receive(
     due: int | None = UNKNOWN_DUE,
 ) -> Outcome:
     """A message of another id for `id_`. A lead in `state` is changed in place."""
+    at = max(message.occurred_at, stream_time - model.grace_ms)
+    if isinstance(state, Alias):
+        if _has_ended(state, at):
+            return _after(let_time_pass(id_, state, at, model), receive(id_, None, message, stream_time, model))
+        due = state.ends_at or None
     if isinstance(message, Merge):
-        return _merge(id_, state, message, stream_time, model, due)
+        return _merge(id_, state, message, at, model, due)
     if isinstance(message, Forget):
         return _forget(id_, state, message, due)
     if message.to == id_:
         return _ignored(state, "self_link", due)
-    at = max(message.occurred_at, stream_time - model.grace_ms)
     if isinstance(state, Alias):
-        return _link_again(state, message, at, model, due)
+        return _link_again(state, message, at, model)
     if message.revoked:
         return _ignored(state, "no_such_link", due)
     if state is None:
@@ -96,10 +103,24 @@ def let_time_pass(id_: str, state: State, at: int, model: Model) -> Outcome:
     Of an alias it is the end: of one that has been revoked nothing is left after a visitor's time.
     """
     if isinstance(state, Alias):
-        source = message_id(id_, "end", str(state.since))
-        return Outcome(None, forget_aliases(id_, state.aliases, source, at, at))
+        if not _has_ended(state, at):
+            return _alias(state)
+        at = state.ends_at
+        return Outcome(None, forget_aliases(id_, state.aliases, message_id(id_, "end", str(at)), at, at))
     after = advance_owned(state, at, model)
     return Outcome(after.lead, after.transitions, after.due)
+
+
+def _has_ended(alias: Alias, at: int) -> bool:
+    return 0 < alias.ends_at <= at
+
+
+def _after(first: Outcome, then: Outcome) -> Outcome:
+    return Outcome(then.state, [*first.transitions, *then.transitions], then.due)
+
+
+def _alias(alias: Alias, *transitions: Transition) -> Outcome:
+    return Outcome(alias, list(transitions), alias.ends_at or None)
 
 
 def _ignored(state: State | None, reason: str, due: int | None) -> Outcome:
@@ -112,18 +133,19 @@ def _merge_of(link: Link, lead: Lead | None, model: Model) -> Merge:
     return Merge(link.to, event_id, link.occurred_at, link.arrival, (link.lead_id,), lead, half_lives_of(model))
 
 
-def _link_again(alias: Alias, link: Link, now: int, model: Model, due: int | None) -> Outcome:
+def _link_again(alias: Alias, link: Link, now: int, model: Model) -> Outcome:
     """A link from what is an alias already, or was one: what is older, or known, changes nothing."""
     at = link.occurred_at
     if link.revoked:
         if alias.to != link.to or at < alias.since:
-            return _ignored(alias, "no_such_link", due)
-        return Outcome(_changed(alias, to=None, since=at), [], now + model.visitor_ttl_ms)
+            return _alias(alias, Ignored("no_such_link"))
+        return _alias(_changed(alias, to=None, since=at, ends_at=now + model.visitor_ttl_ms))
     if alias.to == link.to:
-        return _ignored(_changed(alias, since=max(at, alias.since)), "known_link", due)
+        return _alias(_changed(alias, since=max(at, alias.since)), Ignored("known_link"))
     if at <= alias.since:
-        return _ignored(alias, "older_link", due)
-    return Outcome(_changed(alias, to=link.to, since=at), [] if link.known else [_merge_of(link, None, model)])
+        return _alias(alias, Ignored("older_link"))
+    told = [] if link.known else [_merge_of(link, None, model)]
+    return _alias(_changed(alias, to=link.to, since=at, ends_at=0), *told)
 
 
 _changed = msgspec.structs.replace
@@ -164,26 +186,17 @@ def _forget(id_: str, state: State | None, forget: Forget, due: int | None) -> O
         return Outcome(state, [], due)
     if state.since > forget.until:
         event_id = message_id(state.to, f"merge of {id_}", forget.event_id)
-        return Outcome(state, [Merge(state.to, event_id, state.since, state.since, (id_,))])
+        return _alias(state, Merge(state.to, event_id, state.since, state.since, (id_,)))
     return Outcome(None, forget_aliases(id_, state.aliases, forget.event_id, forget.occurred_at, forget.until))
 
 
-def _event_at_alias(
-    id_: str,
-    alias: Alias,
-    event: Event,
-    passed: tuple[str, ...],
-    stream_time: int,
-    model: Model,
-    due: int | None,
-) -> Outcome:
+def _event_at_alias(id_: str, alias: Alias, event: Event, passed: tuple[str, ...], at: int, model: Model) -> Outcome:
     """An event under an alias goes on to the lead. One that has been here, or has come too far, ends the alias."""
     erased = event.kind == "erasure"
-    at = judged_at(None, event, stream_time, model)
     if alias.to is not None and _goes_on(id_, passed):
         onward = Forward(alias.to, (*passed, id_))
         if not erased:
-            return Outcome(alias, [onward])
+            return _alias(alias, onward)
         told = forget_aliases(id_, alias.aliases, event.event_id, event.occurred_at, at)
         return Outcome(None, [*told, onward])
     after = step_owned(None, event, at, model, fresh=_lead_again(id_, alias, at, event.occurred_at))
@@ -191,8 +204,8 @@ def _event_at_alias(
         return Outcome(after.lead, after.transitions, after.due)
     if erased:
         return Outcome(None, after.transitions)
-    due = due if alias.to is None else at + model.visitor_ttl_ms
-    return Outcome(_changed(alias, to=None), after.transitions, due)
+    ends_at = alias.ends_at or at + model.visitor_ttl_ms
+    return _alias(_changed(alias, to=None, ends_at=ends_at), *after.transitions)
 
 
 def _lead_again(id_: str, alias: Alias, at: int, since: int) -> Lead:
@@ -204,20 +217,13 @@ def _goes_on(id_: str, passed: tuple[str, ...]) -> bool:
     return id_ not in passed and len(passed) < MOST_PASSED
 
 
-def _merge(
-    id_: str,
-    state: State | None,
-    merge: Merge,
-    stream_time: int,
-    model: Model,
-    due: int | None,
-) -> Outcome:
+def _merge(id_: str, state: State | None, merge: Merge, at: int, model: Model, due: int | None) -> Outcome:
     alias: Alias | None = None
     if isinstance(state, Alias):
         if state.to is not None and _goes_on(id_, merge.passed):
             onward = _changed(merge, lead_id=state.to, passed=(*merge.passed, id_))
             aliases, left_out = _aliases_with(id_, state.aliases, merge)
-            return Outcome(_changed(state, aliases=aliases), [*left_out, onward])
+            return _alias(_changed(state, aliases=aliases), *left_out, onward)
         alias, state = state, None
     theirs, digest = merge.lead, event_digest(merge.event_id)
     if state is not None:
@@ -227,8 +233,7 @@ def _merge(
             return Outcome(state, [Ignored("duplicate"), *left_out], due)
         if theirs is None and state.stage != VISITOR:
             return Outcome(state, left_out, due)  # it knows who it is: no news to be judged
-    known_until = [lead.as_of for lead in (state, theirs) if lead is not None]
-    at = max(merge.occurred_at, stream_time - model.grace_ms, *known_until)
+    at = max([at, *(lead.as_of for lead in (state, theirs) if lead is not None)])
     turn = _turn_at(id_, state, alias, merge.occurred_at, at, model, due)
     lead = turn.lead
     lead.as_of = at

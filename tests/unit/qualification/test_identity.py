@@ -119,7 +119,9 @@ def test_a_revoked_link_leaves_history_and_gives_the_visitor_a_life_of_its_own()
     town = Town(*warm("anon", days(0)), made, link("anon", "vera", days(2), revoked=True))
     assert town.ids() == {"anon": None, "vera": "vera"}
     town.tell(made)
-    assert town.people.states["anon"] == Alias(None, days(2)), "a repeat of the older link does not bring it back"
+    assert town.people.states["anon"] == Alias(None, days(2), ends_at=days(182)), (
+        "a repeat of the older link does not bring it back"
+    )
     town.tell(by("anon", pricing(days(3))), made)
     assert town.ignored() == ["older_link", "older_link"]
     assert town.lead("anon").groups == {"web": (10.0, days(3))}
@@ -145,7 +147,7 @@ def test_revoking_what_is_no_link_says_nothing() -> None:
 def test_nothing_that_scores_nothing_begins_a_life_after_a_revoked_link() -> None:
     town = Town(link("anon", "vera", days(1)), link("anon", "vera", days(2), revoked=True))
     town.tell(by("anon", feedback(days(3), "UNKNOWN")))
-    assert town.people.states["anon"] == Alias(None, days(2))
+    assert town.people.states["anon"] == Alias(None, days(2), ends_at=days(182))
 
 
 def test_a_chain_of_aliases_brings_everything_to_its_end_in_any_order() -> None:
@@ -389,6 +391,17 @@ def test_what_is_left_of_a_revoked_link_is_gone_after_a_visitor_s_time() -> None
     assert "anon" in town.ids()
     town.advance("anon", days(182))
     assert list(town.ids()) == ["vera"]
+
+
+def test_when_what_is_left_of_a_revoked_link_is_gone_is_no_matter_of_who_looks() -> None:
+    told = [by("anon", buyer(days(0))), link("anon", "vera", days(1)), link("anon", "vera", days(2), revoked=True)]
+    for late in (by("anon", pricing(days(190))), link("anon", "paul", days(190)), link("anon", "vera", days(1.5))):
+        looked, not_looked = Town(*told), Town(*told)
+        looked.advance("anon", days(185))
+        for town in (looked, not_looked):
+            town.out += town.people.take(late, days(190))
+        assert looked.people.states == not_looked.people.states
+        assert looked.out == not_looked.out
 
 
 def test_the_ids_of_messages_are_the_same_on_every_replay() -> None:
