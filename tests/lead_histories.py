@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from handmade import (
@@ -32,6 +32,7 @@ from handmade import (
 from hypothesis import assume
 from hypothesis import strategies as st
 from oracle import CRAWLER, MAIL_PROXY, Oracle
+from oracle_standing import Granted
 
 from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
 from streams.qualification.lead import Lead
@@ -172,7 +173,7 @@ _NOISE = [
 ]
 
 
-def _happening(made: tuple[str, Make], after_ms: int, late_ms: int) -> Happening:
+def happening_of(made: tuple[str, Make], after_ms: int, late_ms: int) -> Happening:
     return Happening(made[1], made[0], after_ms, late_ms)
 
 
@@ -181,7 +182,7 @@ def histories(*kinds: st.SearchStrategy[tuple[str, Make]], max_size: int = 14) -
     erased = st.just(plain("erasure", erasure))
     some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.sampled_from(_NOISE), erased)
     some = (*some, _AGAIN)
-    one = st.builds(_happening, st.one_of(*some), _gaps(), _lateness())
+    one = st.builds(happening_of, st.one_of(*some), _gaps(), _lateness())
     return st.lists(one, min_size=1, max_size=max_size)
 
 
@@ -193,10 +194,10 @@ def lively(pool: Sequence[tuple[str, Make]], length: int = 40) -> st.SearchStrat
 
     def history(seed: int, size: int) -> list[Happening]:
         dice = Random(seed)
-        first = [_happening(_BUYER, 0, 0)] if dice.random() < 0.8 else []
+        first = [happening_of(_BUYER, 0, 0)] if dice.random() < 0.8 else []
         gaps = [0, HOUR, 30 * DAY, *(dice.randint(0, most * DAY) for most in (3, 12, 60))]
         lates = [0] * 12 + [MINUTE, 10 * MINUTE, dice.randint(0, 30 * DAY)]
-        rest = [_happening(dice.choice(pool), dice.choice(gaps), dice.choice(lates)) for _ in range(length)]
+        rest = [happening_of(dice.choice(pool), dice.choice(gaps), dice.choice(lates)) for _ in range(length)]
         return [*first, *rest][:size]
 
     return st.builds(history, st.integers(0, 2**32), st.integers(length // 2, length))
@@ -224,10 +225,10 @@ _DONE = [
     plain("page", partial(page_view, duration_ms=200_000)),
     ("again", None),
 ]
-#: What happens to people: mostly behaviour, now and then a profile, a booking or an answer.
-HAPPENINGS = [*_DONE * 25, *_NOISE * 6, *_SAID * 2, *_BOOKED, *_ANSWERS[::3]]
-#: For the default model.
-LIVELY = lively(HAPPENINGS)
+#: As much as can happen to a lead, and mostly does not.
+EVENTFUL = [*_DONE * 10, *_NOISE, *_SAID, *_BOOKED, *_ANSWERS[::3]]
+#: For the default model: mostly behaviour, now and then a profile, a booking or an answer.
+LIVELY = lively([*_DONE * 25, *_NOISE * 6, *_SAID * 2, *_BOOKED, *_ANSWERS[::3]])
 
 
 def timed(history: Sequence[Happening]) -> Iterator[tuple[Happening, int, int]]:
@@ -315,9 +316,9 @@ def _model(dice: Random) -> Model:
 
 
 _ACTS = [plain(kind, partial(activity, kind=kind)) for kind in "abcdz"]
-HAPPENINGS_DRAWN = [*_ACTS * 30, *_SAID * 2, *_BOOKED, *_ANSWERS[::3], plain("page", page_view)]
+EVENTFUL_DRAWN = [*_ACTS * 15, *_SAID, *_BOOKED, *_ANSWERS[::3], plain("page", page_view)]
 #: Lively ones for :func:`models`.
-LIVELY_DRAWN = lively(HAPPENINGS_DRAWN, 25)
+LIVELY_DRAWN = lively([*_ACTS * 30, *_SAID * 2, *_BOOKED, *_ANSWERS[::3], plain("page", page_view)], 25)
 
 
 def drawn_histories() -> st.SearchStrategy[list[Happening]]:
@@ -328,6 +329,13 @@ def drawn_histories() -> st.SearchStrategy[list[Happening]]:
 
 
 # --- core and oracle side by side -----------------------------------------------------------------------
+
+
+class Telling(Protocol):
+    """What grows while a history is told."""
+
+    @property
+    def qualifications(self) -> list[dict[str, Any]]: ...
 
 
 @dataclass
@@ -364,11 +372,11 @@ def walk(history: Sequence[Happening], model: Model, *, packed: bool = False) ->
         done.transitions += transitions
         oracle.handle(told)
         assume(not oracle.undecidable)
-        _name(oracle, done.qualifications)
+        name_granted(oracle.granted, done.qualifications)
     return done
 
 
-def tell(history: Sequence[Happening], done: Walk) -> Iterator[Event]:
+def tell(history: Sequence[Happening], done: Telling) -> Iterator[Event]:
     """The events of the history in the order of telling, while `done` grows with what they bring about."""
     told: Event | None = None
     for number, (happening, occurred_at, arrival) in enumerate(timed(history)):
@@ -379,7 +387,8 @@ def tell(history: Sequence[Happening], done: Walk) -> Iterator[Event]:
             yield told
 
 
-def _name(oracle: Oracle, qualifications: Sequence[dict[str, Any]]) -> None:
-    assert len(oracle.granted) == len(qualifications), (oracle.granted, qualifications)
-    for granted, record in zip(oracle.granted, qualifications, strict=True):
-        granted.event_id = record["event_id"]
+def name_granted(granted: Sequence[Granted], qualifications: Sequence[dict[str, Any]]) -> None:
+    """Let the oracle know by what ids feedback may name what was granted."""
+    assert len(granted) == len(qualifications), (granted, qualifications)
+    for one, record in zip(granted, qualifications, strict=True):
+        one.event_id = record["event_id"]

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_processing import NOW, Uncounted
+from partitions import Uncounted
+from test_processing import NOW
 
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD
