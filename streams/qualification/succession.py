@@ -9,7 +9,7 @@ it was judged last if that is later, whenever it is looked at first: the result 
   what they were worth at the take-over. So a receipt still adds up, and a booking is still taken back exactly.
 - A group that the model says `was` another has what that one had.
 - A group that the model no longer has is dropped with its evidence, and so are facts and frequency limits of rules.
-- Whom a persona disqualified that is no longer one, is a lead again.
+- Whom a persona disqualified that is no longer one, is a lead again, unless sales has said never.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def succeed(lead: Lead, before: HalfLives | None, since: int, model: Model) -> A
     carry_over(lead, before, at, model)
     lead.as_of = at
     turn = Turn(lead, model)  # weighs the profile anew
-    if lead.stage == DISQUALIFIED and persona is not None and lead.persona is None:
+    if lead.stage == DISQUALIFIED and persona is not None and lead.persona is None and not lead.barred:
         turn.change(at, "MODEL_CHANGED", to=LEAD, reason=f"no negative persona any more: {persona}")
     judge(turn, at, "MODEL_CHANGED")
     pass_time(turn, at)

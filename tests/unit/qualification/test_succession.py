@@ -19,6 +19,7 @@ from handmade import (
     buyer,
     days,
     download,
+    feedback,
     page_view,
     pricing,
     profile,
@@ -235,6 +236,25 @@ def test_whom_a_persona_disqualified_is_a_lead_again_when_there_is_no_such_perso
     stays = succeeded(lead, replace(DEFAULT, version="same"), days(1))
     assert stays.lead is not None
     assert (stays.lead.stage, causes(stays.transitions)) == ("disqualified", [])
+
+
+@pytest.mark.parametrize("persona_first", [True, False])
+def test_whom_sales_disqualified_for_ever_stays_so_though_a_persona_on_top_of_it_goes(persona_first: bool) -> None:
+    never = feedback(days(1), "REJECTED", reason="competitor")
+    student = profile(days(0) if persona_first else days(2), job_title="student")
+    lead = known(*sorted([buyer(days(0)), student, never], key=lambda one: one.occurred_at))
+    assert (lead.stage, lead.persona) == ("disqualified", "student")
+    after = succeeded(lead, replace(DEFAULT, version="open", negative_personas=()), days(3))
+    assert after.lead is not None
+    assert (after.lead.stage, causes(after.transitions)) == ("disqualified", [])
+
+
+def test_whom_sales_took_back_is_disqualified_by_nobody_but_a_later_persona() -> None:
+    never, taken_back = feedback(days(1), "REJECTED", reason="competitor"), feedback(days(2), "OPPORTUNITY")
+    lead = known(buyer(days(0)), never, taken_back, feedback(days(3), "LOST"), profile(days(4), job_title="student"))
+    after = succeeded(lead, replace(DEFAULT, version="open", negative_personas=()), days(5)).lead
+    assert after is not None
+    assert (lead.stage, after.stage) == ("disqualified", "lead")
 
 
 def test_due_times_are_those_of_the_new_model() -> None:
