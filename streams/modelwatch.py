@@ -11,7 +11,7 @@ from pathlib import Path
 from streams.errors import UsageError
 from streams.modelfile import read_model
 from streams.qualification.model.values import Model
-from streams.qualification.succession import changes, half_lives_of
+from streams.qualification.succession import differences, half_lives_of
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class ModelWatch:
             return
         if model.identity == self._model.identity:
             return
-        said = changes(half_lives_of(self._model), model)
+        said = differences(half_lives_of(self._model), model)
         log.info("model %s follows %s%s", model.version, self._model.version, "".join(f"; {one}" for one in said))
         self._model = model
         self._offer(model)
