@@ -204,6 +204,24 @@ def test_groups_go_through_models_that_are_not_at_hand_any_more(turns: list[tupl
     assert gone.judged_by == models[-1].identity
 
 
+@given(models(), models(), models(), LIVELY_DRAWN, st.integers(0, 90), st.integers(0, 90))
+def test_time_never_goes_back_whatever_was_due_while_no_worker_ran(
+    first: Model, second: Model, third: Model, history: Sequence[Happening], gap: int, other: int
+) -> None:
+    lead = walk(history, first).lead
+    assume(lead is not None)
+    assert lead is not None
+    second, third = replace(second, version="second"), replace(third, version="third")
+    since = lead.as_of + gap * DAY
+    turns = ((first, 0), (second, since), (third, since + other * DAY))
+    after = through(lead, *turns, at_hand=[third])
+    times = [one.record["occurred_at"] for one in after.transitions if isinstance(one, (Changed, Qualified))]
+    assert times == sorted(times)
+    assert all(at >= since + other * DAY for at in times)
+    assert after.lead is None or after.lead.as_of == since + other * DAY
+    assert all(verify_receipt(one.record) == [] for one in after.transitions if isinstance(one, Qualified))
+
+
 @pytest.mark.parametrize("half_life", [1, HOUR, 6 * HOUR])
 def test_an_old_booking_is_taken_back_exactly_after_a_change_to_a_very_short_half_life(half_life: int) -> None:
     lead = known(profile(days(0), name="V"), booking(days(0)), activity(days(300), "email_reply"))
