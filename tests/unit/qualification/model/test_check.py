@@ -11,7 +11,7 @@ import pytest
 from streams.qualification.decay import value_at
 from streams.qualification.model.check import Report, check_model
 from streams.qualification.model.loading import load_model
-from streams.qualification.model.ways import Way, in_words
+from streams.qualification.model.ways import MOST_TRIED, Way, in_words
 
 DAY = 86_400_000
 DEFAULT = (files("streams.qualification.model") / "default.yaml").read_text(encoding="utf-8")
@@ -48,6 +48,16 @@ def way(report: Report, stage: str, *steps: tuple[int, str], days: int = 1, path
         if one.stage == stage and one.steps == steps and one.days == days and (path is None or one.path == path)
     )
     return found
+
+
+def test_of_very_many_rules_the_strongest_are_tried() -> None:
+    rules = "".join(
+        f'  - {{name: r{n}, on: page_view, when: {{url: "*/x{n}*"}}, group: web, points: {n / 20}, also: true}}\n'
+        for n in range(1, 481)
+    )
+    checked = report(("interest:\n", f"interest:\n{rules}"))
+    assert way(checked, "MQL", (1, "r480")).lasts_ms
+    assert all(int(name[1:]) > 480 - MOST_TRIED for one in checked.ways for _, name in one.steps)
 
 
 # --- times that flood ---------------------------------------------------------------------------------
