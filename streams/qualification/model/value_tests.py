@@ -6,11 +6,11 @@ of named tests (all of): `at_least`, `at_most`, `between` for numbers; `has`, `l
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streams.qualification.model.expressions import compile_expression
 from streams.qualification.model.fields import Field
 from streams.qualification.model.nearest import one_of
 from streams.qualification.model.patterns import compile_globs, compile_words
@@ -191,13 +191,9 @@ def _matches(spec: object) -> Compiled:
     if not isinstance(spec, str) or not spec:
         raise Refused(f"found {shown(spec)}, expected a regular expression")
     try:
-        search = re.compile(spec, re.IGNORECASE).search
-    except re.error as bad:
-        at = "" if bad.pos is None else f" at character {bad.pos + 1}"
-        raise Refused(f"found {shown(spec)}, not a regular expression: {bad.msg}{at}") from None
-    except (ValueError, OverflowError, RecursionError) as bad:  # flags that exclude each other, bounds, nesting
+        return Compiled(compile_expression(spec), f"matches {spec}")
+    except ValueError as bad:
         raise Refused(f"found {shown(spec)}, not a regular expression: {bad}") from None
-    return Compiled(lambda value: search(value) is not None, f"matches {spec}")
 
 
 def _read(numeric: Callable[[object], Compiled]) -> Callable[[object], Compiled]:
