@@ -303,7 +303,7 @@ class People:
         at = max([at, *(life.as_of for life in (person.life, theirs) if life is not None)])
         person.pass_time(at)
         if person.life is None:
-            person.life = Life(at, since)
+            person.life = Life(at, since, line=("visitor", self.model.band(0.0), "NONE"))
         if pointer is not None:
             person.unlinked_at = pointer.since
             del self.pointers[id_]

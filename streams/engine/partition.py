@@ -53,6 +53,11 @@ class PartitionState:
         """Whether keys that were woken have not been seen yet."""
         return bool(self._woken)
 
+    @property
+    def busy(self) -> bool:
+        """Whether keys were taken by `take_due` for a batch that is not applied yet."""
+        return bool(self._taken)
+
     def adopt(self, progress: Progress) -> None:
         self.applied = dict(progress.applied)
         self.stream_time = progress.stream_time
@@ -130,14 +135,16 @@ class StateBatch:
         "_objects",
         "_state",
         "_wakes",
+        "clock",
         "live",
         "note",
         "outputs",
         "partition",
         "stream_time",
+        "waking",
     )
 
-    def __init__(self, state: PartitionState, logic: Logic) -> None:
+    def __init__(self, state: PartitionState, logic: Logic, clock: int | None = None) -> None:
         self._state = state
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
@@ -148,6 +155,8 @@ class StateBatch:
         self.note = state.note
         self._wakes = False
         self.partition = state.number
+        self.clock = clock
+        self.waking = state.waking or state.busy
 
     def get(self, key: bytes) -> Any | None:
         found = self._objects.get(key)

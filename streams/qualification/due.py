@@ -15,6 +15,8 @@ from streams.qualification.turn import QUALIFIABLE, Turn
 #: The kinds of due things; of two at the same instant the earlier in this list comes first.
 REST_ENDS, SLA_BREACH, GIVE_UP, INACTIVITY, CROSSING, FORGET = range(6)
 Due = tuple[int, int]
+#: Kinds of leads whose thresholds are remembered: profiles made up by the thousand have as many fits.
+_MOST_KINDS = 10_000
 
 
 def next_due(lead: Lead, model: Model, until: int) -> Due | None:
@@ -55,7 +57,7 @@ def _dated(lead: Lead, model: Model) -> list[Due]:
     """The due things whose time needs no search."""
     due: list[Due] = []
     if lead.resting_until:
-        due.append((lead.resting_until, REST_ENDS))
+        due.append((max(lead.resting_until, lead.as_of), REST_ENDS))
     episode = lead.episode
     if episode is not None and lead.stage == SQL:
         if episode.respond_by:
@@ -138,6 +140,8 @@ def watched(lead: Lead, model: Model) -> tuple[float, ...]:
     kind = (lead.stage, lead.low_touch, lead.fit)
     thresholds = model.watched.get(kind)
     if thresholds is None:
+        if len(model.watched) >= _MOST_KINDS:
+            model.watched.clear()
         thresholds = model.watched[kind] = tuple(sorted(_thresholds(model, *kind)))
     return thresholds
 

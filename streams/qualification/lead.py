@@ -127,6 +127,8 @@ class Lead(msgspec.Struct, array_like=True, tag=0):
     aliases: tuple[str, ...] = ()
     #: when this id, an alias before, ceased to be one: links that are not newer say nothing
     unlinked_at: int = 0
+    #: sales has disqualified the lead for ever: a persona that goes does not bring it back
+    barred: bool = False
 
     def copy(self) -> Lead:
         """A copy that can be changed without touching this one."""

@@ -166,6 +166,7 @@ def _join_stages(turn: Turn, theirs: Lead, at: int) -> None:
             respond_by=(episode.respond_by or None) if episode is not None else None,
         )
     mine.stage_since = since
+    mine.barred = stage == DISQUALIFIED and (mine.barred or theirs.barred)
 
 
 def _further(mine: Lead, theirs: Lead) -> tuple[str, int, Episode | None]:
