@@ -23,7 +23,7 @@ from streams.qualification.messages import MOST_PASSED, Forget, Forward, Link, M
 from streams.qualification.model.values import Model
 from streams.qualification.state import Alias, State
 from streams.qualification.step import UNKNOWN_DUE, advance_owned, judged_at, step_owned
-from streams.qualification.succession import carry_over, half_lives_of
+from streams.qualification.succession import bring_along, half_lives_of
 from streams.qualification.turn import Turn
 
 #: Why a link may say nothing new, for metrics that want a bounded set.
@@ -240,8 +240,8 @@ def _merge(id_: str, state: State | None, merge: Merge, at: int, model: Model, d
     lead.last_event = max(lead.last_event, at)
     if theirs is not None:
         if theirs.judged_by != model.identity:
-            carry_over(theirs, merge.half_lives, at, model)
-        join(turn, theirs, at)
+            bring_along(theirs, merge.half_lives, at, model)
+        join(turn, theirs, at, {**merge.half_lives, **half_lives_of(model)})
         remember_event(lead, digest)
     lead.aliases, left_out = _aliases_with(id_, lead.aliases, merge)
     turn.out += left_out
