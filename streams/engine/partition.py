@@ -54,6 +54,11 @@ class PartitionState:
         """Whether keys that were woken have not been seen yet."""
         return bool(self._woken)
 
+    @property
+    def busy(self) -> bool:
+        """Whether keys were taken by `take_due` for a batch that is not applied yet."""
+        return bool(self._taken)
+
     def adopt(self, progress: Progress) -> None:
         self.applied = dict(progress.applied)
         self.stream_time = progress.stream_time
@@ -121,15 +126,17 @@ class StateBatch:
         "_objects",
         "_state",
         "_wakes",
+        "clock",
         "live",
         "note",
         "outputs",
         "packed",
         "partition",
         "stream_time",
+        "waking",
     )
 
-    def __init__(self, state: PartitionState, logic: Logic) -> None:
+    def __init__(self, state: PartitionState, logic: Logic, clock: int | None = None) -> None:
         self._state = state
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
@@ -141,6 +148,8 @@ class StateBatch:
         self.note = state.note
         self._wakes = False
         self.partition = state.number
+        self.clock = clock
+        self.waking = state.waking or state.busy
 
     @property
     def values(self) -> dict[bytes, bytes]:

@@ -150,6 +150,16 @@ class Batch(Protocol):
     def partition(self) -> int: ...
 
     @property
+    def clock(self) -> int | None:
+        """The partition's clock when the batch began, in ms: up to then due things may be done. None before the first
+        event.
+        """
+
+    @property
+    def waking(self) -> bool:
+        """Whether keys that an earlier batch woke may still have to be seen, by this one or later."""
+
+    @property
     def stream_time(self) -> int | None:
         """Largest event time applied before the current item, in ms; None at the very beginning."""
 

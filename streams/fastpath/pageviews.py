@@ -53,32 +53,20 @@ class Counter(Protocol):
     def ignored(self, reason: str, records: int) -> None: ...
 
 
-def page_views(codec: Codec, model: Model, partitions: int, counter: Counter) -> PageViews | None:
-    """The short way for page views under `model`; None where there is none."""
-    if compiled() is None:
-        return None
-    try:
-        return PageViews(codec, model, partitions, counter)
-    except (ValueError, UnicodeEncodeError) as error:
-        log.info("page views go the long way: %s", error)
-        return None
+class ViewReader:
+    """Reads chunks of page views. `under` gives the way on from there, for one model."""
 
-
-class PageViews:
-    """A `Shortcut` of the engine. Raises ValueError for a model that it can't serve."""
-
-    def __init__(self, codec: Codec, model: Model, partitions: int, counter: Counter) -> None:
-        native = compiled()
-        assert native is not None, "page_views asks first"
-        if model.facts_on.get(_KIND):
-            raise ValueError("the model has facts of page views")
-        self._codec = codec
-        self._model = model
-        self._counter = counter
-        self._rules = model.rules.get(_KIND, ())
-        self._native = native.Decoder(_shapes(), MAX_VALUE_BYTES, MAX_AGE_MS)
+    def __init__(self, codec: Codec, native: ModuleType) -> None:
+        self.codec = codec
+        self.native = native
+        self.decoder = native.Decoder(_shapes(), MAX_VALUE_BYTES, MAX_AGE_MS)
         self._accepted: set[bytes] = set()
-        self._stepper = native.Stepper(**self._described(partitions))
+
+    @classmethod
+    def compiled(cls, codec: Codec) -> ViewReader | None:
+        """None where there is no compiled part."""
+        native = compiled()
+        return None if native is None else cls(codec, native)
 
     def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Item]:
         """An item for each record, by `otherwise` where it is not a plain page view."""
@@ -87,14 +75,39 @@ class PageViews:
 
         def learn(record: Record) -> Item:
             item = otherwise(record)
-            prefix = self._codec.own_prefix(TOPIC, record.value)
+            prefix = self.codec.own_prefix(TOPIC, record.value)
             if prefix is not None and prefix not in self._accepted:
                 self._accepted.add(prefix)
-                self._native.accept(prefix)
+                self.decoder.accept(prefix)
             return item
 
-        views: list[Item] = self._native.decode(records, learn)
+        views: list[Item] = self.decoder.decode(records, learn)
         return views
+
+    def under(self, model: Model, partitions: int, counter: Counter) -> PageViews | None:
+        """The short way under `model`; None for a model that asks more than it can do."""
+        try:
+            return PageViews(self, model, partitions, counter)
+        except (ValueError, UnicodeEncodeError) as error:
+            log.info("page views go the long way: %s", error)
+            return None
+
+
+class PageViews:
+    """A `Shortcut` of the engine. Raises ValueError for a model that it can't serve."""
+
+    def __init__(self, reader: ViewReader, model: Model, partitions: int, counter: Counter) -> None:
+        if model.facts_on.get(_KIND):
+            raise ValueError("the model has facts of page views")
+        self._reader = reader
+        self._model = model
+        self._counter = counter
+        self._rules = model.rules.get(_KIND, ())
+        self._stepper = reader.native.Stepper(**self._described(partitions))
+
+    def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Item]:
+        """See `ViewReader.decode`."""
+        return self._reader.decode(records, otherwise)
 
     def run(
         self, items: list[tuple[Record, Item]], start: int, batch: PackedBatch
@@ -115,7 +128,7 @@ class PageViews:
         names = list(model.groups)
         looked_at = frozenset[str]().union(*(rule.when.fields for rule in self._rules))
         return {
-            "decoder": self._native,
+            "decoder": self._reader.decoder,
             "identity": model.identity,
             "lead_fields": Lead.__struct_fields__,
             "fresh": pack(Lead("", 0)),
@@ -151,7 +164,7 @@ class PageViews:
 
     def _verdict(self, value: bytes) -> tuple[int, ...]:
         """The rules that give for the page view in a record's value, by their places."""
-        fields = self._codec.decode_valid(TOPIC, value)
+        fields = self._reader.codec.decode_valid(TOPIC, value)
         assert fields is not None, "what the compiled decoder takes, this one takes too"
         giving = self._model.matching(_KIND, fields)
         return tuple(next(place for place, rule in enumerate(self._rules) if rule is one) for one in giving)

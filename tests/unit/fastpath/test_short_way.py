@@ -22,8 +22,7 @@ from streams.engine.clock import Clock
 from streams.engine.merge import Decoded
 from streams.engine.partition import PartitionState, StateBatch
 from streams.engine.seam import Effects, PlainRecord
-from streams.fastpath import pageviews
-from streams.fastpath.pageviews import compiled
+from streams.fastpath.pageviews import ViewReader, compiled
 from streams.modelfile import read_model
 from streams.partitioning import murmur2, partition_of
 from streams.processing import LeadLogic
@@ -385,5 +384,7 @@ def test_a_model_that_looks_at_page_views_for_facts_goes_the_long_way(caplog: py
     fact = Fact("looked", "page_view", when("page_view"))
     model = replace(DEFAULT, facts={"looked": fact}, facts_on={"page_view": (fact,)})
     with caplog.at_level("INFO"):
-        assert pageviews.page_views(CODEC, model, 1, Counted()) is None
+        reader = ViewReader.compiled(CODEC)
+        assert reader is not None
+        assert reader.under(model, 1, Counted()) is None
     assert "facts of page views" in caplog.text
