@@ -32,6 +32,7 @@ _FAMILIES = (
     "dead_letters",
     "backtest",
     "model",
+    "dashboards",
     "bench",
 )
 
