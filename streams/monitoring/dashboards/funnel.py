@@ -110,7 +110,7 @@ _STAGES = Section(
             "Of those who left it in the range that is shown.",
             "s",
             "ranks",
-            (Query(f"{_quantile(0.5, 'leads_stage_seconds', 'stage')} > 0", "{{stage}}"),),
+            (Query(f"sort_desc({_quantile(0.5, 'leads_stage_seconds', 'stage')} > 0)", "{{stage}}"),),
             8,
         ),
         Panel(

@@ -57,6 +57,8 @@ def _panel(panel: Panel) -> Any:
         made: Any = _number(panel)
     elif panel.kind == "ranks":
         made = bargauge.Panel().orientation(VizOrientation.HORIZONTAL).min(0)
+        if panel.unit == "short":
+            made.decimals(0)
         made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     else:
         made = _over_time(panel)

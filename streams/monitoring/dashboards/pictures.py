@@ -27,7 +27,7 @@ _COLOURS = (
     "#3b6fb6", "#e08a2e", "#4a9a5b", "#c2504d", "#8465a8", "#8a6a5c", "#d175b0", "#7f8896", "#a8a33a", "#3aa6b3",
 )  # fmt: skip
 _STEPS = {"red": "#c2504d", "yellow": "#c98a1b", "green": "#3f8f50"}
-_MOST_LEGENDS = 8
+_MOST_LEGENDS = 9
 
 _SETTINGS: Any = {
     "svg.fonttype": "path",  # a page may be looked at where there are no fonts
@@ -44,12 +44,12 @@ _SETTINGS: Any = {
 }
 
 
-def plot_boards(prometheus: str, seconds: float, out: Path) -> list[Path]:
-    """Plot the last `seconds` of every dashboard as `out/NAME.svg`. Raises LeadstreamError."""
+def plot_boards(prometheus: str, seconds: float, out: Path, boards: Sequence[Board] = BOARDS) -> list[Path]:
+    """Plot the last `seconds` of the dashboards as `out/NAME.svg`. Raises LeadstreamError."""
     server = Server(prometheus, time.time(), seconds)
     out.mkdir(parents=True, exist_ok=True)
     paths = []
-    for board in BOARDS:
+    for board in boards:
         path = out / f"{board.name}.svg"
         with mpl.rc_context(_SETTINGS):
             _figure(board, server).savefig(path, metadata={"Date": None, "Creator": None})
@@ -59,7 +59,7 @@ def plot_boards(prometheus: str, seconds: float, out: Path) -> list[Path]:
 
 def _figure(board: Board, server: Server) -> Figure:
     rows = [(section, list(_rows(section))) for section in board.sections]
-    height = 0.9 + sum(_TITLE + sum(_height(row) + _GAP for row in found) for _, found in rows)
+    height = 0.9 + sum(_TITLE + sum(_height(row) + _gap(row) for row in found) for _, found in rows)
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
     top = height - 0.45
     figure.text(0.025, top / height, board.title, fontsize=17, fontweight="bold", va="center")
@@ -72,10 +72,15 @@ def _figure(board: Board, server: Server) -> Figure:
             bottom = top - _height(row)
             column = 0
             for panel in row:
-                box = (column / _COLUMNS, bottom / height, panel.width / _COLUMNS, (top - bottom) / height)
+                box = (
+                    column / _COLUMNS * 0.985,
+                    bottom / height,
+                    panel.width / _COLUMNS * 0.985,
+                    (top - bottom) / height,
+                )
                 _draw(figure, box, panel, server)
                 column += panel.width
-            top = bottom - _GAP
+            top = bottom - _gap(row)
     return figure
 
 
@@ -89,21 +94,25 @@ def _rows(section: Section) -> Iterator[list[Panel]]:
     yield row
 
 
+def _gap(row: Sequence[Panel]) -> float:
+    """Room for the legends below."""
+    return 0.1 if all(panel.kind == "number" for panel in row) else _GAP
+
+
 def _height(row: Sequence[Panel]) -> float:
     return _LOW if all(panel.kind == "number" for panel in row) else _TALL
 
 
 def _draw(figure: Figure, box: tuple[float, float, float, float], panel: Panel, server: Server) -> None:
     left, bottom, width, height = box
-    number = panel.kind == "number"
-    wide = 0.62 if number else (2.0 if panel.kind == "ranks" else 0.75)
-    inner = left + wide / _WIDTH * (0.65 if number else 1)
+    wide = {"number": 0.4, "ranks": 2.0}.get(panel.kind, 0.75)
+    inner = left + wide / _WIDTH
     axes = figure.add_axes((inner, bottom, width - (inner - left) - 0.012, height * 0.8))
     figure.text(left + 0.025, bottom + height * 0.93, panel.title, fontsize=10, fontweight="bold", va="center")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=0)
-    if number:
+    if panel.kind == "number":
         _number(axes, panel, server)
     elif panel.kind == "ranks":
         _ranks(axes, panel, server)
@@ -118,7 +127,8 @@ def _number(axes: Any, panel: Panel, server: Server) -> None:
     for at, name in panel.steps:
         if value >= at:
             colour = _STEPS[name]
-    axes.text(-0.02, 0.45, _said(value, panel.unit), fontsize=26, color=colour, va="center", transform=axes.transAxes)
+    text = f"{value:.0f}" if panel.unit == "short" and not math.isnan(value) else _said(value, panel.unit)
+    axes.text(0, 0.95, text, fontsize=26, color=colour, va="top", transform=axes.transAxes)
 
 
 def _ranks(axes: Any, panel: Panel, server: Server) -> None:
@@ -131,23 +141,22 @@ def _ranks(axes: Any, panel: Panel, server: Server) -> None:
     axes.spines["bottom"].set_visible(False)
     axes.set_xlim(0, max(values, default=1.0) * 1.25 or 1.0)
     for place, value in enumerate(values):
-        axes.text(value, place, f"  {_said(value, panel.unit)}", va="center", color=_INK)
+        text = f"{value:.0f}" if panel.unit == "short" else _said(value, panel.unit)
+        axes.text(value, place, f"  {text}", va="center", color=_INK)
 
 
 def _over_time(axes: Any, panel: Panel, server: Server) -> None:
     lines = [line for query in panel.queries for line in server.over_time(query)]
     lines = [line for line in lines if any(not math.isnan(value) for value in line.values)]
-    telling = [line for line in lines if any(line.values)] or lines[:1]
+    telling = [line for line in lines if any(value > 0 for value in line.values)] or lines[:1]
     if panel.kind == "bars":
         _stack(axes, telling)
     else:
         for line in telling:
-            axes.plot(_dates(line.times), line.values, linewidth=1.4, label=line.name)
+            axes.plot(_dates(line.times), line.values, linewidth=1.3, marker=".", markersize=2, label=line.name)
     begin = server.end - server.seconds
     axes.set_xlim(*_dates([begin, server.end]))
-    axes.set_ylim(0, None)
-    if axes.get_ylim()[1] < 1e-12:
-        axes.set_ylim(0, 1)
+    axes.set_ylim(0, None if any(value > 0 for line in telling for value in line.values) else 1)
     locator = AutoDateLocator(minticks=3, maxticks=6)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
@@ -157,7 +166,7 @@ def _over_time(axes: Any, panel: Panel, server: Server) -> None:
     axes.set_axisbelow(True)
     handles, names = axes.get_legend_handles_labels()
     if handles:
-        columns = max(1, min(4, panel.width // 3))
+        columns = max(2, min(4, panel.width // 2))
         axes.legend(
             handles[:_MOST_LEGENDS], names[:_MOST_LEGENDS], loc="upper left", bbox_to_anchor=(-0.02, -0.1),
             ncols=columns, frameon=False, fontsize=7.5, handlelength=1.0, columnspacing=1.0, labelcolor=_QUIET,

@@ -81,14 +81,10 @@ _WORK = Section(
         ),
         Panel(
             "Lag in seconds",
-            "How long the oldest record has waited that has not taken effect. `occurred` is measured from when the "
-            "event happened instead of when it arrived: after an import of history it says how old that is.",
+            "How long the oldest record has waited that has not taken effect, since it arrived.",
             "s",
             "lines",
-            (
-                Query("max by (topic) (leads_consumer_lag_seconds)", "{{topic}}"),
-                Query("max(leads_event_time_lag_seconds)", "occurred, any topic"),
-            ),
+            (Query("max by (topic) (leads_consumer_lag_seconds)", "{{topic}}"),),
         ),
         Panel(
             "Records in",
@@ -236,10 +232,14 @@ _GROUP = Section(
         ),
         Panel(
             "Event time behind the clock",
-            "The largest event time that was judged, against now. It grows when nothing comes in.",
+            "The largest event time that was judged, against now: it grows when nothing comes in. And how long ago the "
+            "oldest event occurred that waits: days, in an import of history.",
             "s",
             "lines",
-            (Query("clamp_min(time() - max(leads_stream_time_seconds), 0)", "behind"),),
+            (
+                Query("clamp_min(time() - max(leads_stream_time_seconds), 0)", "judged"),
+                Query("max(leads_event_time_lag_seconds)", "waiting"),
+            ),
             6,
         ),
     ),
