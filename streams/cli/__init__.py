@@ -7,6 +7,7 @@ answers at once.
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ import typer
 
 from streams import __version__
 from streams.errors import LeadstreamError
+from streams.monitoring.logs import logs_json
 
 #: In the order of `leadstream --help`.
 _FAMILIES = (
@@ -30,6 +32,7 @@ _FAMILIES = (
     "dead_letters",
     "backtest",
     "model",
+    "dashboards",
     "bench",
 )
 
@@ -84,7 +87,10 @@ def main() -> None:
     try:
         command()(prog_name="leadstream")
     except LeadstreamError as error:
-        print(f"leadstream: {error}", file=sys.stderr)
+        if logs_json():
+            logging.getLogger("streams").critical("%s", error)
+        else:
+            print(f"leadstream: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         raise  # the reader of our output has gone; typer knows how to end then

@@ -45,6 +45,7 @@ class Serving(NamedTuple):
     port: int
     bootstrap: str
     schema_registry: str | None
+    metrics_host: str
     metrics_port: int | None
     truncate_addresses: bool
 
@@ -58,7 +59,7 @@ async def _run(serving: Serving, settings: Settings) -> None:
     port = _free_port(serving.host, serving.port)
     metrics = CollectorMetrics()
     if serving.metrics_port is not None:
-        metrics.serve(serving.metrics_port)
+        metrics.serve(serving.metrics_host, serving.metrics_port)
     collector = Collector(settings, metrics)
     metrics.in_flight.set_function(lambda: collector.in_flight)
     server = Server(
@@ -114,7 +115,7 @@ async def _open(collector: Collector, metrics: CollectorMetrics, serving: Servin
     await loop.run_in_executor(None, codec.prepare, _TOPICS)
     publisher = Publisher(serving.bootstrap)
     metrics.up.set_function(lambda: float(publisher.healthy))
-    collector.open(Delivery(publisher, codec, metrics, serving.truncate_addresses), lambda: publisher.healthy)
+    collector.open(Delivery(publisher, codec, metrics, serving.truncate_addresses), lambda: publisher.ready)
     return publisher
 
 

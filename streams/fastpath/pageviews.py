@@ -14,7 +14,7 @@ from streams.engine.envelope import VERSION
 from streams.engine.seam import Item, PackedBatch, Record
 from streams.qualification.due import thresholds_of
 from streams.qualification.interest import MAX_AGE_DAYS, STRONGEST
-from streams.qualification.lead import LONGEST_TEXT, Lead
+from streams.qualification.lead import LONGEST_TEXT, VISITOR, Lead
 from streams.qualification.memory import REMEMBERED_EVENTS, host_of
 from streams.qualification.model.values import LOWEST_BAND, Model, Rule
 from streams.qualification.noise import is_bot, is_internal
@@ -48,9 +48,7 @@ def compiled() -> ModuleType | None:
 class Counter(Protocol):
     """What hears of what is done here."""
 
-    def consumed(self, topic: str, records: int = 1) -> None: ...
-
-    def ignored(self, reason: str, records: int) -> None: ...
+    def ignored(self, reason: str, records: int, partition: int) -> None: ...
 
 
 class ViewReader:
@@ -96,6 +94,8 @@ class ViewReader:
 class PageViews:
     """A `Shortcut` of the engine. Raises ValueError for a model that it can't serve."""
 
+    label = VISITOR
+
     def __init__(self, reader: ViewReader, model: Model, partitions: int, counter: Counter) -> None:
         if model.facts_on.get(_KIND):
             raise ValueError("the model has facts of page views")
@@ -117,9 +117,8 @@ class PageViews:
             items, start, batch.values, batch.opened, batch.packed, batch.stream_time, batch.partition
         )
         if place > start:
-            self._counter.consumed(TOPIC, place - start)
             for reason, records in self._stepper.take_ignored().items():
-                self._counter.ignored(reason, records)
+                self._counter.ignored(reason, records, batch.partition)
         return place, time, arrival
 
     def _described(self, partitions: int) -> dict[str, Any]:

@@ -91,13 +91,21 @@ static int64_t due_of(uint8_t version, PyObject *envelope) {
     return (int64_t)due;
 }
 
-/* Whether the key's timer must be set anew; -1 with an error set. */
-static int replace(uint8_t version, PyObject *values, PyObject *taken, PyObject *key, PyObject *value, int64_t *due) {
+/* Whether the key's timer must be set anew; -1 with an error set. `value` None: the key goes. */
+static int replace(uint8_t version, PyObject *values, PyObject *taken, PyObject *key, PyObject *value, int64_t *due,
+                   Py_ssize_t *grown) {
     PyObject *before = PyDict_GetItemWithError(values, key);
     int64_t known = before ? due_of(version, before) : 0;
-    *due = known < 0 || PyErr_Occurred() ? -1 : due_of(version, value);
-    if (*due < 0 || PyErr_Occurred() || PyDict_SetItem(values, key, value) < 0)
+    if (known < 0 || PyErr_Occurred())
         return -1;
+    if (before)
+        *grown -= PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(before);
+    if (value == Py_None)
+        return before ? PyDict_DelItem(values, key) : 0;
+    *due = due_of(version, value);
+    if (*due < 0 || PyDict_SetItem(values, key, value) < 0)
+        return -1;
+    *grown += PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(value);
     if (!*due)
         return 0;
     return !known || *due < known ? 1 : PySet_GET_SIZE(taken) ? PySet_Contains(taken, key) : 0;
@@ -105,7 +113,7 @@ static int replace(uint8_t version, PyObject *values, PyObject *taken, PyObject 
 
 static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
     PyObject *values, *changed, *taken, *key, *value, *timers = PyList_New(0);
-    Py_ssize_t place = 0;
+    Py_ssize_t place = 0, grown = 0;
     unsigned char version;
     if (!timers || !PyArg_ParseTuple(args, "bO!O!O!", &version, &PyDict_Type, &values, &PyDict_Type, &changed,
                                      &PySet_Type, &taken)) {
@@ -114,11 +122,7 @@ static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
     }
     while (PyDict_Next(changed, &place, &key, &value)) {
         int64_t due = 0;
-        int is_timer = 0;
-        if (value != Py_None)
-            is_timer = replace(version, values, taken, key, value, &due);
-        else if (PyDict_Contains(values, key) && PyDict_DelItem(values, key) < 0)
-            is_timer = -1;
+        int is_timer = PyBytes_Check(key) ? replace(version, values, taken, key, value, &due, &grown) : -1;
         if (is_timer > 0) {
             PyObject *timer = Py_BuildValue("LO", (long long)due, key);
             if (!timer || PyList_Append(timers, timer) < 0)
@@ -127,16 +131,16 @@ static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
         }
         if (is_timer < 0 || PyErr_Occurred()) {
             Py_DECREF(timers);
-            return NULL;
+            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "a key is bytes");
         }
     }
-    return timers;
+    return Py_BuildValue("Nn", timers, grown);
 }
 
 static PyMethodDef methods[] = {
     {"wrap_all", wrap_all, METH_VARARGS, "wrap_all(version, packed, changed): (payload, due) by key, into envelopes"},
     {"apply_all", apply_all, METH_VARARGS,
-     "apply_all(version, values, changed, taken): put changed into values; the (due, key) timers to be set"},
+     "apply_all(version, values, changed, taken): put changed into values; the (due, key) timers, and the growth"},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "See streams/engine/batching.py.", -1, methods,
