@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from streams.kafka import READER_GROUP
 from streams.topics import (
     INPUT_TOPICS,
     OUTPUT_TOPICS,
@@ -24,8 +25,6 @@ from streams.topics import (
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "AlterConfigs"]
 Kind = Literal["topic", "group", "transactional-id"]
 
-#: What reads without a group has to name one all the same (`streams.kafka.READER_GROUP`; a test compares).
-READER_GROUP = "leadstream-reader"
 #: CRMs read as consumer groups of such names, and of no others.
 CRM_GROUPS = "crm-"
 
@@ -97,6 +96,7 @@ def roles(app_id: str) -> tuple[Role, ...]:
                 *_on((memory,), "Read", "Write"),
                 *_on((retries,), "Read"),
                 Right("group", f"{app_id}-relay-", ("Read",), prefix=True),
+                Right("group", READER_GROUP, ("Describe",)),
             ),
         ),
         Role(

@@ -271,7 +271,13 @@ class Engine:
         state = await asyncio.get_running_loop().run_in_executor(
             self._restores,
             lambda: restore(
-                config.client, config.changelog_topic, number, config.partitions, self._observer, interrupt
+                config.client,
+                config.app_id,
+                config.changelog_topic,
+                number,
+                config.partitions,
+                self._observer,
+                interrupt,
             ),
         )
         clock = Clock(config.clock, config.grace_ms)

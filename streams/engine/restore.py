@@ -36,8 +36,8 @@ def restore(
     observer: Observer,
     interrupt: threading.Event,
 ) -> PartitionState:
-    """Read the partition's changelog to its end, as a client that may use `group`. Blocks; raises CorruptChangelog, EngineError, or
-    RestoreInterrupted soon after `interrupt` was set.
+    """Read the partition's changelog to its end, as a client that has rights on `group`. Blocks; raises
+    CorruptChangelog, EngineError, or RestoreInterrupted soon after `interrupt` was set.
     """
     began = time.monotonic()
     state = PartitionState(partition, partitions)
