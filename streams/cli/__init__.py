@@ -7,6 +7,7 @@ answers at once.
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ import typer
 from streams import __version__
 from streams.cli.login import add_login
 from streams.errors import LeadstreamError
+from streams.monitoring.logs import logs_json
 
 #: In the order of `leadstream --help`.
 _FAMILIES = (
@@ -87,7 +89,10 @@ def main() -> None:
     try:
         command()(prog_name="leadstream")
     except LeadstreamError as error:
-        print(f"leadstream: {error}", file=sys.stderr)
+        if logs_json():
+            logging.getLogger("streams").critical("%s", error)
+        else:
+            print(f"leadstream: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         raise  # the reader of our output has gone; typer knows how to end then

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap, SchemaRegistry
+from streams.cli.options import (
+    DEFAULT_BOOTSTRAP,
+    LOOPBACK,
+    Bootstrap,
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    SchemaRegistry,
+)
 from streams.errors import UsageError
 
 
@@ -48,9 +55,11 @@ def collector(
         ),
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on this port of 127.0.0.1.")
+        int | None, typer.Option(min=1, max=65535, help="Serve /metrics on this port.", show_default=False)
     ] = None,
+    metrics_host: MetricsHost = LOOPBACK,
     schema_registry: SchemaRegistry = None,
+    log_format: LogFormatOption = LogFormat.text,
 ) -> None:
     """Take events over HTTP: from Segment's, RudderStack's and Snowplow's trackers, and from our own tracker.js.
 
@@ -75,8 +84,9 @@ def collector(
     from streams.collector.privacy import networks
     from streams.collector.reception import Settings
     from streams.collector.server import Serving, read_secret, run_collector
+    from streams.monitoring.logs import set_up_logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    set_up_logging("collector", log_format)
     settings = Settings(
         WriteKeys(None) if write_keys is None else read_write_keys(write_keys),
         read_mapping(mapping),
@@ -85,4 +95,5 @@ def collector(
         networks(one for one in trusted_proxies.split(",") if one.strip()),
         consent_category,
     )
-    run_collector(Serving(host, port, bootstrap, schema_registry, metrics_port, truncate_addresses), settings)
+    serving = Serving(host, port, bootstrap, schema_registry, metrics_host, metrics_port, truncate_addresses)
+    run_collector(serving, settings)

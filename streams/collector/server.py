@@ -45,6 +45,7 @@ class Serving(NamedTuple):
     port: int
     bootstrap: str
     schema_registry: str | None
+    metrics_host: str
     metrics_port: int | None
     truncate_addresses: bool
 
@@ -58,7 +59,7 @@ async def _run(serving: Serving, settings: Settings) -> None:
     port = _free_port(serving.host, serving.port)
     metrics = CollectorMetrics()
     if serving.metrics_port is not None:
-        metrics.serve(serving.metrics_port)
+        metrics.serve(serving.metrics_host, serving.metrics_port)
     collector = Collector(settings, metrics)
     metrics.in_flight.set_function(lambda: collector.in_flight)
     server = Server(

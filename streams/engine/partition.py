@@ -6,6 +6,7 @@ batch can be seen here before its transaction is committed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -27,6 +28,8 @@ class PartitionState:
         "_waking",
         "_woken",
         "applied",
+        "bytes",
+        "labels",
         "live",
         "note",
         "number",
@@ -43,6 +46,10 @@ class PartitionState:
         self.stream_time: int | None = None
         self.live = False
         self.note = b""
+        #: of all keys and their values
+        self.bytes = 0
+        #: how many keys there are of each label; None while nobody has counted
+        self.labels: dict[str, int] | None = {}
         self._waking = False
         self._woken: list[bytes] = []
         self._due: list[tuple[int, bytes]] = []
@@ -58,10 +65,12 @@ class PartitionState:
         self.stream_time = progress.stream_time
         self.live = progress.live
         self.note = progress.note
+        self.labels = progress.labels
         self._waking = progress.waking
 
     def restored(self) -> None:
         """The changelog was read to its end: find the timers again, and wake again who was to be woken."""
+        self.bytes = sum(map(len, self.values)) + sum(map(len, self.values.values()))
         self.rebuild_timers()
         if self._waking:
             self.wake_all()
@@ -69,6 +78,12 @@ class PartitionState:
     def wake_all(self) -> None:
         """Every key comes up once, whatever its due time."""
         self._woken = list(self.values)
+
+    def count_labels(self, logic: Logic) -> None:
+        """Count what an earlier release left uncounted."""
+        if self.labels is None:
+            unpack, label = logic.unpack, logic.label
+            self.labels = dict(Counter(label(unpack(value[PAYLOAD:])) for value in self.values.values()))
 
     def rebuild_timers(self) -> None:
         """Find all due times again, from the envelopes alone."""
@@ -79,11 +94,14 @@ class PartitionState:
     def apply(self, effects: Effects) -> None:
         """Make a committed batch the present."""
         for key, value in effects.changed.items():
+            before = self.values.get(key)
+            if before is not None:
+                self.bytes -= len(key) + len(before)
             if value is None:
                 self.values.pop(key, None)
                 continue
-            before = self.values.get(key)
             self.values[key] = value
+            self.bytes += len(key) + len(value)
             due = due_of(value)
             # A later due time needs no entry of its own: the earlier one finds it when it comes up.
             if due is not None:
@@ -126,6 +144,7 @@ class StateBatch:
 
     __slots__ = (
         "_dirty",
+        "_labels",
         "_logic",
         "_objects",
         "_state",
@@ -142,6 +161,7 @@ class StateBatch:
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int | None] = {}
+        self._labels: dict[bytes, str] = {}
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
         self.live = state.live
@@ -156,14 +176,18 @@ class StateBatch:
         value = self._state.values.get(key)
         if value is None:
             return None
+        found = self._objects[key] = self._unpacked(key, value)
+        self._labels[key] = self._logic.label(found)  # now: the logic may change the object in place
+        return found
+
+    def _unpacked(self, key: bytes, value: bytes) -> Any:
         try:
-            found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
+            return self._logic.unpack(value[PAYLOAD:])
         except Exception as error:
             raise CorruptChangelog(
                 f"The changelog's state of the key {key!r}, partition {self.partition}, is not this application's: "
                 f"{error}. State is never guessed: find out who else writes to the changelog, or which release did."
             ) from error
-        return found
 
     def due(self, key: bytes) -> int | None:
         if key in self._dirty:
@@ -212,14 +236,33 @@ class StateBatch:
             applied[record.topic] = record.offset
         state = self._state
         waking = self._wakes or state.waking
-        progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking)
-        return Effects(state.number, self.outputs, dict(self._changed()), progress, self._wakes)
+        labels = dict(state.labels or ())
+        changed = dict(self._changed(labels))
+        progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking, labels)
+        return Effects(state.number, self.outputs, changed, progress, self._wakes)
 
-    def _changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        pack = self._logic.pack
+    def _changed(self, labels: dict[str, int]) -> Iterator[tuple[bytes, bytes | None]]:
+        """What changed; `labels` is brought up to it."""
+        pack, label, values = self._logic.pack, self._logic.label, self._state.values
         for key, due in self._dirty.items():
             state = self._objects[key]
+            before = values.get(key)
+            was = None
+            if before is not None:
+                was = self._labels.get(key) or label(self._unpacked(key, before))
             if state is not _DELETED:
+                _relabel(labels, was, label(state))
                 yield key, wrap(pack(state), due)
-            elif key in self._state.values:
+            elif was is not None:
+                _relabel(labels, was, None)
                 yield key, None
+
+
+def _relabel(labels: dict[str, int], was: str | None, now: str | None) -> None:
+    """One key's label changes; None stands for no key."""
+    if now == was:
+        return
+    if now is not None:
+        labels[now] = labels.get(now, 0) + 1
+    if was is not None:
+        labels[was] = labels.get(was, 0) - 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from streams import __version__
+
+# A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
+disable_created_metrics()
 
 
 class RelayMetrics:

@@ -19,7 +19,7 @@ from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
 from streams.qualification.identity import receive, receive_event
 from streams.qualification.lead import Lead
-from streams.qualification.messages import Forward
+from streams.qualification.messages import Forward, Link, Merge
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
 from streams.qualification.step import advance_owned, judged_at, step_owned
@@ -30,13 +30,17 @@ from streams.wire.times import rfc3339
 
 log = logging.getLogger(__name__)
 
+#: What an id counts as that is a lead's alias.
+ALIAS = "alias"
+
 
 class Counter(Protocol):
     """What hears of all that happens to records and leads."""
 
-    def consumed(self, topic: str) -> None: ...
-
-    def happened(self, one: Transition) -> None: ...
+    def happened(self, one: Transition, partition: int, arrival: int | None) -> None:
+        """`arrival` is when the event came to Kafka that brought it about (ms), None when time did. It is not durable
+        before the partition's next commit.
+        """
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
 
@@ -88,7 +92,6 @@ class LeadLogic:
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, hear one message, or write a dead letter."""
         event, key = item.event, record.key
-        self._counter.consumed(record.topic)
         if event is None or item.way is not None:
             self._stray_or_bad(record, item, batch)
             return
@@ -102,7 +105,7 @@ class LeadLogic:
             else:
                 batch.delete(key)
             if after.transitions:
-                self._say(key, after.transitions, batch)
+                self._say(key, after.transitions, batch, event.arrival)
         elif state is None and partition_of(key, self._partitions) != record.partition:
             self._counter.strayed(record.topic)
             batch.emit(self._strays.forwarding(key.decode(), event, Passing(record)))
@@ -134,11 +137,16 @@ class LeadLogic:
     def unpack(self, payload: bytes) -> State:
         return unpack(payload)
 
+    def label(self, state: State) -> str:
+        """The stage of a lead, `alias` for an id that is one."""
+        return state.stage if isinstance(state, Lead) else ALIAS
+
     def _take(self, key: bytes, state: State | None, event: Event, way: Passing, batch: Batch) -> None:
         """An event for an id: of a lead, an alias, or nothing yet."""
         time = batch.stream_time or 0
         outcome = receive_event(key.decode(), state, event, way.passed, time, self._model, batch.due(key))
-        self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+        known = state is not None
+        self._settle(key, known, outcome.state, outcome.due, outcome.transitions, batch, event.arrival)
         for one in outcome.transitions:
             if isinstance(one, Forward):
                 onward = Passing(way.source, way.hops, one.passed)
@@ -163,21 +171,30 @@ class LeadLogic:
             self._take(key, state, item.event, way, batch)
         elif item.message is not None:
             time = batch.stream_time or 0
-            outcome = receive(key.decode(), state, item.message, time, self._model, batch.due(key))
-            self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+            message = item.message
+            outcome = receive(key.decode(), state, message, time, self._model, batch.due(key))
+            arrival = message.arrival if isinstance(message, (Link, Merge)) else None
+            self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch, arrival)
 
     def _settle(
-        self, key: bytes, known: bool, state: State | None, due: int | None, out: Sequence[Transition], batch: Batch
+        self,
+        key: bytes,
+        known: bool,
+        state: State | None,
+        due: int | None,
+        out: Sequence[Transition],
+        batch: Batch,
+        arrival: int | None = None,
     ) -> None:
         if state is not None:
             batch.put(key, state, due)
         elif known:
             batch.delete(key)
-        self._say(key, out, batch)
+        self._say(key, out, batch, arrival)
 
-    def _say(self, key: bytes, out: Sequence[Transition], batch: Batch) -> None:
+    def _say(self, key: bytes, out: Sequence[Transition], batch: Batch, arrival: int | None) -> None:
         for one in out:
-            self._counter.happened(one)
+            self._counter.happened(one, batch.partition, arrival)
             if isinstance(one, Ignored):
                 continue
             if isinstance(one, (Qualified, Changed, Scored)):
