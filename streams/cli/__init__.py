@@ -24,6 +24,7 @@ _FAMILIES = (
     "demo",
     "broker",
     "topics",
+    "state",
     "worker",
     "collector",
     "relay",
