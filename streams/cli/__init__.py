@@ -34,6 +34,7 @@ _FAMILIES = (
     "dead_letters",
     "backtest",
     "model",
+    "dashboards",
     "bench",
 )
 

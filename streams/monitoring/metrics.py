@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -81,7 +82,7 @@ class WorkerMetrics(Observer):
         self._restoring: dict[int, int] = {}
         self._lock = threading.Lock()  # restores run in threads of their own
         self._warned_of_strays = False
-        self._ignored_for: dict[str, Counter] = {}
+        self._ignoring: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
 
     def _funnel(self, registry: CollectorRegistry, reasons: Sequence[str]) -> None:
         self._qualifications = Counter(
@@ -184,7 +185,10 @@ class WorkerMetrics(Observer):
 
     def happened(self, one: Transition, partition: int, arrival: int | None) -> None:
         """A transition of a lead, not durable yet."""
-        if isinstance(one, (Qualified, Changed, Ignored)):
+        kind = one.__class__
+        if kind is Ignored:  # may be said of every record: a counter's lock would cost more than the rest
+            self._ignoring[partition][one.reason] += 1  # type: ignore[union-attr]
+        elif kind is Qualified or kind is Changed:
             self._pending.setdefault(partition, []).append((one, arrival))
 
     def refused(self, topic: str, bad: BadRecord) -> None:
@@ -232,6 +236,8 @@ class WorkerMetrics(Observer):
         self._batch_records.observe(sum(records.values()))
         now = self._now()
         self._last_commit.set(now)
+        for reason, count in self._ignoring.pop(partition, {}).items():
+            self._ignored.labels(reason).inc(count)
         for one, arrival in self._pending.pop(partition, ()):
             self._count(one, arrival, now)
 
@@ -250,8 +256,3 @@ class WorkerMetrics(Observer):
                 self._rested.labels(one.rested).inc()
             if one.answered is not None:
                 self._response.observe(one.answered / 1000)
-        elif isinstance(one, Ignored):
-            counter = self._ignored_for.get(one.reason)
-            if counter is None:  # looking up a label costs more than counting, and this may be once a record
-                counter = self._ignored_for[one.reason] = self._ignored.labels(one.reason)
-            counter.inc()
