@@ -129,15 +129,17 @@ def test_state_survives_a_reset_a_loss_more_partitions_and_a_move(tmp_path: Path
             pass
         assert set(ids(here)) == set(said)
 
-        # More partitions, begun by somebody and not brought to its end.
+        # More partitions, begun by somebody and not brought to its end; events came since the workers were stopped.
         spread = tmp_path / "before-5.state"
         succeeds("state", "export", str(spread), *to)
+        succeeds("publish", "-", *to, input="\n".join(third[: size // 2]))
         admin.create_partitions([NewPartitions("page-views", 5)])["page-views"].result()
         succeeds("state", "grow", "--partitions", "5", "--backup", str(spread), *to)
         assert {len(require_broker(here).topics[name].partitions) for name in (*TOPICS, CHANGELOG)} == {5}
-        succeeds("publish", "-", *to, input="\n".join(third))
         with worker(here, tmp_path / "4.log"):
-            pass
+            eventually(lambda: behind(here) == 0, "what lay on the old partitions is not handled")
+            assert read_all(here, "strays")["strays"][-1][1] is not None
+            succeeds("publish", "-", *to, input="\n".join(third[size // 2 :]))
         said = ids(here)
 
         # Another cluster.
