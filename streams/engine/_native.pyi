@@ -2,5 +2,5 @@ def wrap_all(
     version: int, packed: dict[bytes, tuple[bytes, int | None]], changed: dict[bytes, bytes | None]
 ) -> None: ...
 def apply_all(
-    version: int, values: dict[bytes, bytes], changed: dict[bytes, bytes | None], taken: set[bytes]
+    versions: bytes, values: dict[bytes, bytes], changed: dict[bytes, bytes | None], taken: set[bytes]
 ) -> tuple[list[tuple[int, bytes]], int]: ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
-from streams.engine.envelope import VERSION, due_of, wrap
+from streams.engine.envelope import READ, VERSION, due_of, wrap
 
 
 def _compiled() -> ModuleType | None:
@@ -21,6 +21,7 @@ def _compiled() -> ModuleType | None:
 
 
 _native = _compiled()
+_VERSIONS = bytes(READ)
 
 Packed = dict[bytes, tuple[bytes, int | None]]
 Changed = dict[bytes, bytes | None]
@@ -50,7 +51,7 @@ def apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -
     due time needs no timer of its own, as the earlier one finds it when it comes up; one that was `taken` is no more.
     """
     if _native is not None:
-        applied: Applied = _native.apply_all(VERSION, values, changed, taken)
+        applied: Applied = _native.apply_all(_VERSIONS, values, changed, taken)
         return applied
     return plain_apply_all(values, changed, taken)
 

@@ -74,6 +74,13 @@ class PartitionState:
         self.labels = progress.labels
         self._waking = progress.waking
 
+    @property
+    def progress(self) -> Progress:
+        """What was adopted, or has come of it."""
+        return Progress(
+            dict(self.applied), self.stream_time, self.live, self.partitions, self.note, self.waking, self.labels
+        )
+
     def restored(self) -> None:
         """The changelog was read to its end: find the timers again, and wake again who was to be woken."""
         self.bytes = sum(map(len, self.values)) + sum(map(len, self.values.values()))

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from types import ModuleType
 from typing import Any, Protocol
 
-from streams.engine.envelope import VERSION
+from streams.engine.envelope import READ
 from streams.engine.seam import Item, PackedBatch, Record
 from streams.qualification.due import thresholds_of
 from streams.qualification.interest import MAX_AGE_DAYS, STRONGEST
@@ -151,7 +151,7 @@ class PageViews:
             "checks_bots": noise.bots,
             "checks_internal": bool(noise.internal),
             "looked_at": tuple(sorted(looked_at)),
-            "version": VERSION,
+            "versions": bytes(READ),
             "partitions": partitions,
             "remembered": _REMEMBERED,
             "verdict": self._verdict,

@@ -20,13 +20,15 @@ from streams.relay.feedback.server import feedback_app
 from streams.relay.outbox import Outbox
 from streams.relay.serving import health_app, serve
 from streams.relay.targets import Targets
-from streams.topics import relay_memory_topic, relay_retries_topic
+from streams.topics import OUTPUT_TOPICS, TOPICS, relay_memory_topic, relay_retries_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
 
 log = logging.getLogger(__name__)
 
 _PREPARED = ("dead-letters", "sales-feedback")
+#: All that a relay reads and writes, and may be allowed to see.
+_TOPICS = (*OUTPUT_TOPICS, TOPICS["sales-feedback"])
 
 
 def run_relay(
@@ -43,7 +45,7 @@ def run_relay(
     Raises BrokerUnreachable, UsageError for secrets, BrokerRefused and RelayFailed when Kafka fails for good.
     """
     memory, retries = relay_memory_topic(app_id), relay_retries_topic(app_id)
-    report = ensure_topics(bootstrap, app_id=app_id, also=(memory, retries))
+    report = ensure_topics(bootstrap, topics=(*_TOPICS, memory, retries))
     for drift in report.drift:
         log.warning("%s", drift)
     codec = Codec(schema_registry)
