@@ -124,6 +124,15 @@ def test_an_offered_model_judges_all_leads_a_few_with_every_batch(caplog: pytest
     assert {partition.lead(f"u{number}").judged_by for number in range(5)} == {EAGER.identity}
 
 
+def test_what_becomes_of_groups_is_said_also_after_a_restart(caplog: pytest.LogCaptureFixture) -> None:
+    before = Partition()
+    warming_up(before, 1)
+    with caplog.at_level(logging.INFO):
+        before.restarted(CHAIN[0]).batch()
+    assert "judged by model site as of 2026-09-21T14:10:20.000Z; group web goes on as site" in caplog.text
+    assert "half-life of site: 5 d after 30 d" in caplog.text
+
+
 def test_a_lead_that_has_an_event_before_it_is_seen_is_carried_over_first() -> None:
     partition = Partition()
     warming_up(partition, 2)
