@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from streams.qualification.aliases import forget_aliases
 from streams.qualification.crossing import next_crossing, pulls_at, quiet_until
 from streams.qualification.events import Event
+from streams.qualification.ids import output_id
 from streams.qualification.interest import contribute, parts_of
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, VISITOR, Episode, Lead
 from streams.qualification.lifecycle import inactive_due, judge, rest
@@ -98,6 +100,8 @@ def _do(turn: Turn, at: int, kind: int) -> None:
         judge(turn, at, "ROSE")
     else:
         turn.forget(at, "EXPIRED", None)
+        source = output_id(lead.lead_id, "end", at, lead.sequence)
+        turn.out += forget_aliases(lead.lead_id, lead.aliases, source, at, at)
 
 
 def _breach(turn: Turn, at: int) -> None:
@@ -138,8 +142,13 @@ def watched(lead: Lead, model: Model) -> tuple[float, ...]:
     if thresholds is None:
         if len(model.watched) >= _MOST_KINDS:
             model.watched.clear()
-        thresholds = model.watched[kind] = tuple(sorted(_thresholds(model, *kind)))
+        thresholds = model.watched[kind] = thresholds_of(model, *kind)
     return thresholds
+
+
+def thresholds_of(model: Model, stage: str, low_touch: bool, fit: float) -> tuple[float, ...]:
+    """What `watched` remembers: ascending, in points."""
+    return tuple(sorted(_thresholds(model, stage, low_touch, fit)))
 
 
 def _thresholds(model: Model, stage: str, low_touch: bool, fit: float) -> set[float]:

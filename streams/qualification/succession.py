@@ -136,6 +136,17 @@ def _carried(lead: Lead, before: HalfLives | None, change: Change, model: Model 
     return After(lead, turn.out, look_again_at(lead, model, at))
 
 
+def bring_along(lead: Lead, before: HalfLives, at: int, model: Model) -> None:
+    """Make what a lead that comes from elsewhere keeps that of `model`, as of `at` (ms).
+
+    `before` are the half-lives of the model that judged it last. That may be the newer one: so what `model` does not
+    know stays as it is and counts for nothing, until the next change finds a place for it, or drops it.
+    """
+    heirs = _heirs_of(model)
+    strange = {name: name for name in before if name not in heirs}
+    _carry_groups(lead, before, at, {**before, **half_lives_of(model)}, {**heirs, **strange})
+
+
 def carry_over(lead: Lead, before: HalfLives | None, at: int, model: Model) -> None:
     """Make what the lead keeps by group, fact and rule that of `model`, as of `at` (ms).
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_processing import NOW, Uncounted
+from partitions import Uncounted
+from test_processing import NOW
 
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD

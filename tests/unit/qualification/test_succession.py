@@ -32,9 +32,13 @@ from lead_histories import LIVELY_DRAWN, Happening, models, walk
 
 from streams.qualification.decay import value_at
 from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
+from streams.qualification.identity import receive
+from streams.qualification.interest import interest_at
 from streams.qualification.lead import Lead
+from streams.qualification.messages import Link, Merge
 from streams.qualification.model.values import Group, Model, Rule
 from streams.qualification.receipt import verify_receipt
+from streams.qualification.state import State
 from streams.qualification.step import After, advance, advance_owned, judged_at, step
 from streams.qualification.succession import carry_over, change_to, differences, half_lives_of, succeed
 
@@ -386,6 +390,44 @@ def test_a_lead_whose_former_model_is_unknown_keeps_its_values() -> None:
     carried = lead.copy()
     carry_over(carried, None, days(10), model)
     assert carried.groups == lead.groups
+
+
+def past_of(anon: str, model: Model) -> Merge:
+    """What is sent to `u1` when a visitor who downloaded something turns out to be it."""
+    visitor = known(download(days(1), "BOTTOM"), page_view(days(1)), model=model)
+    sent = receive(anon, visitor, Link(anon, "u1", f"link of {anon}", days(2), days(2)), 0, model)
+    (merge,) = [one for one in sent.transitions if isinstance(one, Merge)]
+    return merge
+
+
+def test_a_past_that_comes_from_a_newer_model_keeps_what_this_one_has_not_heard_of_until_it_has() -> None:
+    old, new = with_groups(DEFAULT, "old", content=None, web=Group("web", 10 * DAY, cap=40)), DEFAULT
+    lead: State | None = known(buyer(days(0)), model=old)
+    for anon in ("a", "b"):
+        lead = receive("u1", lead, past_of(anon, new), days(2), old, None).state
+    assert isinstance(lead, Lead)
+    assert lead.written is not None
+    assert lead.written.stage == "lead", "to the old model a download is worth nothing"
+    _, out = step(lead, booking(days(2)), days(2), old)
+    assert [verify_receipt(one.record) for one in out if isinstance(one, Qualified)] == [[]]
+    changes = [change_to(old, 0, days(0), 0), change_to(new, 0, days(3), 0)]
+    after = succeed(lead, None, changes, {old.identity: old, new.identity: new})
+    assert after.lead is not None
+    assert value_at(*after.lead.groups["content"], days(1), 60 * DAY) == pytest.approx(40.0)
+    assert [one.points for one in after.lead.strongest["content"]] == [20.0, 20.0]
+    assert (after.lead.stage, set(after.lead.groups)) == ("mql", {"content", "web"})
+    (granted,) = [one.record for one in after.transitions if isinstance(one, Qualified)]
+    assert verify_receipt(granted) == []
+
+
+def test_a_past_that_comes_from_an_older_model_brings_nothing_that_is_gone() -> None:
+    old, new = DEFAULT, with_groups(DEFAULT, "new", content=None)
+    after = receive("u1", known(buyer(days(0)), model=new), past_of("a", old), days(2), new, None)
+    assert isinstance(after.state, Lead)
+    assert interest_at(after.state, new, days(2)) == pytest.approx(2 ** (-1 / 30))
+    gone = with_groups(DEFAULT, "third", content=None)
+    carry_over(after.state, half_lives_of(new), days(3), gone)
+    assert set(after.state.groups) == {"web"}
 
 
 def test_the_same_again_says_nothing() -> None:
