@@ -163,7 +163,7 @@ class _File:
             }
             rule["points_per"] = per | {"points": self._points()}
             if dice.random() < 0.5:
-                per["at_most"] = dice.choice([1, 5, 10**12])
+                per["at_most"] = dice.choice([1, 5, 10**9])
         else:
             rule["points"] = self._points()
         if dice.random() < 0.4:

@@ -388,3 +388,11 @@ def test_a_model_that_looks_at_page_views_for_facts_goes_the_long_way(caplog: py
         assert reader is not None
         assert reader.under(model, 1, Counted()) is None
     assert "facts of page views" in caplog.text
+
+
+def test_a_model_with_numbers_that_the_compiled_part_can_not_hold_goes_the_long_way() -> None:
+    per = PointsPer("duration_ms", 1.0, 1.0, 2**40)
+    model = replace(DEFAULT, rules=by_kind([Rule("long", "page_view", when("page_view"), "web", points_per=per)]))
+    reader = ViewReader.compiled(CODEC)
+    assert reader is not None
+    assert reader.under(model, 1, Counted()) is None
