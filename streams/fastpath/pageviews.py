@@ -86,7 +86,7 @@ class ViewReader:
         """The short way under `model`; None for a model that asks more than it can do."""
         try:
             return PageViews(self, model, partitions, counter)
-        except (ValueError, UnicodeEncodeError) as error:
+        except (ValueError, OverflowError) as error:
             log.info("page views go the long way: %s", error)
             return None
 

@@ -24,7 +24,7 @@ from streams.qualification.messages import Forward, Link, Merge
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
 from streams.qualification.step import judged_at, step_owned
-from streams.qualification.succession import Change, succeed
+from streams.qualification.succession import Change, differences, succeed
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.times import rfc3339
@@ -83,18 +83,24 @@ class LeadLogic:
     def begin(self, batch: Batch) -> bool:
         """Let a model that was offered take over, at this point of the partition's stream: as of its clock."""
         offered = self._offered
-        note = noted(batch.note)
-        if note is not None and note.current.model == offered.identity:
-            self._model = self._at_hand(offered, note.current)
+        before = noted(batch.note)
+        if before is not None and before.current.model == offered.identity:
+            self._model = self._at_hand(offered, before.current)
             return False
-        note = take_over(note, offered, batch.clock or 0, self._now(), waking=batch.waking)
+        note = take_over(before, offered, max(0, batch.clock or 0), self._now(), waking=batch.waking)
         self._model = self._at_hand(offered, note.current)
         batch.note = note.packed()
         if batch.stream_time is None:
             return False  # nothing is there that could be carried over
         batch.wake_all()
-        since = rfc3339(note.current.since)
-        log.info("partition %d: judged by model %s as of %s", batch.partition, offered.version, since)
+        said = differences(before.current.half_lives, offered) if before is not None else []
+        log.info(
+            "partition %d: judged by model %s as of %s%s",
+            batch.partition,
+            offered.version,
+            rfc3339(note.current.since),
+            "".join(f"; {one}" for one in said),
+        )
         return True
 
     @property
