@@ -199,7 +199,10 @@ def test_a_forgotten_lead_is_gone_from_changelog_and_scores_and_begins_anew(addr
         assert states_when_settled(address) == {}
         (request,) = records_of(address, "erasures")
         assert (request["lead_id"], request["requested_by"]) == (visitor, "herself")
-        for topic, keys in ((changelog_topic(DEFAULT_APP).name, (older, visitor, lead, mail)), ("lead-scores", (lead,))):
+        for topic, keys in (
+            (changelog_topic(DEFAULT_APP).name, (older, visitor, lead, mail)),
+            ("lead-scores", (lead,)),
+        ):
             last = {message.key(): message.value() for message in messages_of(address, [topic])}
             assert [last[key.encode()] for key in keys] == [None] * len(keys), f"{topic} keeps somebody"
         end = max(records_of(address, "lifecycle-events", lead), key=lambda one: one["sequence"])
