@@ -191,14 +191,16 @@ def _forget(id_: str, state: State | None, forget: Forget, due: int | None) -> O
 
 
 def _event_at_alias(id_: str, alias: Alias, event: Event, passed: tuple[str, ...], at: int, model: Model) -> Outcome:
-    """An event under an alias goes on to the lead. One that has been here, or has come too far, ends the alias."""
+    """An event under an alias goes on to the lead. One that has been here, or has come too far, ends the alias.
+
+    An erasure ends each alias that it passes, so it comes to the end of the way, however long that is.
+    """
     erased = event.kind == "erasure"
-    if alias.to is not None and _goes_on(id_, passed):
-        onward = Forward(alias.to, (*passed, id_))
-        if not erased:
-            return _alias(alias, onward)
+    if erased and alias.to is not None:
         told = forget_aliases(id_, alias.aliases, event.event_id, event.occurred_at, at)
-        return Outcome(None, [*told, onward])
+        return Outcome(None, [*told, Forward(alias.to, ())])
+    if alias.to is not None and _goes_on(id_, passed):
+        return _alias(alias, Forward(alias.to, (*passed, id_)))
     after = step_owned(None, event, at, model, fresh=_lead_again(id_, alias, at, event.occurred_at))
     if after.lead is not None:
         return Outcome(after.lead, after.transitions, after.due)

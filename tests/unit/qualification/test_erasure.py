@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from town import Town, by, link, warm
 from streams.qualification import aliases
 from streams.qualification.events import Event
 from streams.qualification.identity import receive
-from streams.qualification.messages import Forget
+from streams.qualification.messages import MOST_PASSED, Forget
 from streams.qualification.state import Alias, State, pack
 
 
@@ -138,6 +139,14 @@ def test_a_visitor_that_is_forgotten_after_its_time_has_no_aliases_left() -> Non
     assert town.lead("b").stage == "visitor"
     town.advance("b", days(200))
     assert list(town.ids()) == ["c"]
+
+
+def test_an_erasure_comes_to_the_lead_through_any_number_of_aliases() -> None:
+    ids = [f"id-{number}" for number in range(MOST_PASSED + 10)]
+    town = Town(*(link(alias, to, days(1)) for alias, to in pairwise(ids)))
+    assert len(town.people.aliases) == len(ids) - 1
+    town.tell(by(ids[0], erasure(days(2))))
+    assert town.people.states == {}
 
 
 # Ids that are many, links that are wild, and ways that take time.
