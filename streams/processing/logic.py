@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from streams.engine.seam import Batch, Record
+from streams.engine.seam import Batch, Record, Shortcut
+from streams.fastpath import PageViews, ViewReader
 from streams.partitioning import partition_of
 from streams.processing.decoding import Decoded, Decoder
 from streams.processing.note import noted, take_over
@@ -37,9 +38,12 @@ _MODELS_AT_HAND = 32
 class Counter(Protocol):
     """What hears of all that happens to records and leads."""
 
-    def consumed(self, topic: str) -> None: ...
+    def consumed(self, topic: str, records: int = 1) -> None: ...
 
     def happened(self, one: Transition) -> None: ...
+
+    def ignored(self, reason: str, records: int) -> None:
+        """So many records were counted and nothing else, for `reason`."""
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
 
@@ -69,7 +73,9 @@ class LeadLogic:
         self._now = now
         self._counter = counter
         self._strays = Strays(codec, app)
-        self.decode = Decoder(codec, self._strays).decode
+        self._decode = Decoder(codec, self._strays).decode
+        self._views = ViewReader.compiled(codec)
+        self._short: dict[str, PageViews | None] = {}
 
     def begin(self, batch: Batch) -> bool:
         """Let a model that was offered take over, at this point of the partition's stream: as of its clock."""
@@ -88,6 +94,22 @@ class LeadLogic:
         log.info("partition %d: judged by model %s as of %s", batch.partition, offered.version, since)
         return True
 
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """The short way for page views, under the model of the partition whose batch is at hand."""
+        if self._views is None:
+            return None
+        identity = self._model.identity
+        if identity not in self._short:
+            if len(self._short) >= _MODELS_AT_HAND:
+                self._short.clear()
+            self._short[identity] = self._views.under(self._model, self._partitions, self._counter)
+        return self._short[identity]
+
+    def decode(self, record: Record) -> Decoded:
+        """What a record says. Raises Unavailable while the registry is away."""
+        return self._decode(record)
+
     def _at_hand(self, model: Model, change: Change) -> Model:
         """The model as the change's: kept for leads of which something was due before the next takes over."""
         known = self._models.get(change.identity)
@@ -103,6 +125,8 @@ class LeadLogic:
 
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, hear one message, or write a dead letter."""
+        if item.__class__ is not Decoded:  # the short way read it, and left it to us
+            item = self._decode(record)
         event, key = item.event, record.key
         self._counter.consumed(record.topic)
         if event is None or item.way is not None:

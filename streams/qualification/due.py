@@ -142,8 +142,13 @@ def watched(lead: Lead, model: Model) -> tuple[float, ...]:
     if thresholds is None:
         if len(model.watched) >= _MOST_KINDS:
             model.watched.clear()
-        thresholds = model.watched[kind] = tuple(sorted(_thresholds(model, *kind)))
+        thresholds = model.watched[kind] = thresholds_of(model, *kind)
     return thresholds
+
+
+def thresholds_of(model: Model, stage: str, low_touch: bool, fit: float) -> tuple[float, ...]:
+    """What `watched` remembers: ascending, in points."""
+    return tuple(sorted(_thresholds(model, stage, low_touch, fit)))
 
 
 def _thresholds(model: Model, stage: str, low_touch: bool, fit: float) -> set[float]:
