@@ -111,10 +111,10 @@ def test_what_is_forgotten_with_a_lead_hears_of_it_by_a_record() -> None:
     worker.take(link_of("anna", "bert"))
     where = partition_of(b"anna", PARTITIONS)
     (stray,) = worker.take(record_of("erasures", "bert", requested_by=None))
-    assert (stray["lead_id"], stray["forgotten"]) == ("anna", {"target": "bert", "until": NOW})
+    assert (stray["lead_id"], stray["forgotten"]) == ("anna", {"target": "bert", "until": NOW, "erased": True})
     assert worker.states == {}
     worker.take(link_of("anna", "bert"))
-    before = {**stray, "forgotten": {"target": "bert", "until": None}, "occurred_at": NOW - 1}
+    before = {**stray, "forgotten": {"target": "bert", "until": None, "erased": True}, "occurred_at": NOW - 1}
     worker.take(PlainRecord("strays", where, 0, NOW, b"anna", CODEC.encode("strays", before)))
     assert worker.states[b"anna"] == Alias("bert", NOW), "one that says no time means its own"
 
