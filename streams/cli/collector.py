@@ -48,8 +48,9 @@ def collector(
         ),
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on this port of 127.0.0.1.")
+        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics (/metrics) on this port.")
     ] = None,
+    metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="Serve metrics on this address.")] = "127.0.0.1",
     schema_registry: SchemaRegistry = None,
 ) -> None:
     """Take events over HTTP: from Segment's, RudderStack's and Snowplow's trackers, and from our own tracker.js.
@@ -85,4 +86,5 @@ def collector(
         networks(one for one in trusted_proxies.split(",") if one.strip()),
         consent_category,
     )
-    run_collector(Serving(host, port, bootstrap, schema_registry, metrics_port, truncate_addresses), settings)
+    serving = Serving(host, port, bootstrap, schema_registry, metrics_host, metrics_port, truncate_addresses)
+    run_collector(serving, settings)

@@ -126,9 +126,9 @@ class Collector:
     async def _read(self, source: Any, length: str | None, encoding: str | None) -> bytes:
         try:
             read = await self._reader.read(source, length)
-            if encoding is None or encoding == "identity":
+            if encoding is None or (named := encoding.strip().lower()) == "identity":
                 return read
-            if encoding != "gzip":
+            if named != "gzip":
                 raise RequestRefused(415, "unsupported_encoding", "bodies may be gzipped, or as they are")
             return unzipped(read)
         except TooLarge:
@@ -166,7 +166,8 @@ class Collector:
 
 def _tracker(script: bytes) -> Answer:
     headers = [("content-type", "text/javascript; charset=utf-8"), ("cache-control", "public, max-age=3600")]
-    return Answer(200, [*headers, ("cross-origin-resource-policy", "cross-origin")], script)
+    # Whoever keeps it for others must not hand one origin's headers to the next.
+    return Answer(200, [*headers, ("cross-origin-resource-policy", "cross-origin"), ("vary", "origin")], script)
 
 
 def _opt_out() -> Answer:
@@ -186,7 +187,8 @@ def _message_of(kind: str) -> _Handler:
 
 def _posts() -> dict[str, _Handler]:
     found = {f"/v1/{kind}": _message_of(kind) for kind in segment.TYPES}
-    found["/v1/batch"] = Reception.batch
+    # Older server libraries of both services import; RudderStack's browser library sends beacons.
+    found["/v1/batch"] = found["/v1/import"] = found["/beacon/v1/batch"] = Reception.batch
     for short, kind in _SHORT.items():
         found[f"/{short}"] = found[f"/v1/{short}"] = found[f"/v1/{kind}"]
     found["/com.snowplowanalytics.snowplow/tp2"] = Reception.snowplow_post

@@ -52,6 +52,8 @@ class Publisher:
         self._polling = False
         self._paused_until = 0.0
         self.healthy = True
+        #: Done with what happened when this producer can never send again.
+        self.broken: asyncio.Future[KafkaError] = self._loop.create_future()
 
     async def publish(self, records: Sequence[Record]) -> None:
         """Return when the broker has all `records`. Raises Unavailable within DELIVERY_SECONDS or so."""
@@ -93,6 +95,8 @@ class Publisher:
             log.error("the broker does not confirm: %s; trackers are told to come back", error.str())
         self.healthy = False
         self._paused_until = self._loop.time() + _PAUSE_SECONDS
+        if (error.fatal() or error.code() == KafkaError._FATAL) and not self.broken.done():
+            self.broken.set_result(error)
 
     def settled(self, error: KafkaError | None) -> None:
         self._waiting -= 1
