@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Protocol
 
-from crawleruseragents import is_crawler  # type: ignore[import-untyped]
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers  # type: ignore[import-untyped]
 
 from streams.errors import UsageError
 
@@ -55,10 +55,15 @@ def set_cookie(name: str, value: str, seconds: int = _YEAR_S) -> str:
 
 @lru_cache(maxsize=16_384)
 def machine(user_agent: str | None) -> bool:
-    """Whether a known crawler asks, such as those that preview a link where somebody shared it. Several hundred
-    patterns take half a millisecond, and few user agents make most traffic.
+    """Whether a known crawler asks, such as those that preview a link where somebody shared it. Programs that say no
+    more than which library they use are taken at their word: a site may fetch an asset on behalf of a person.
+
+    Several hundred patterns take half a millisecond, and few user agents make most traffic.
     """
-    return user_agent is not None and bool(is_crawler(user_agent[:_LONGEST_USER_AGENT]))
+    if user_agent is None:
+        return False
+    found = matching_crawlers(user_agent[:_LONGEST_USER_AGENT])
+    return any("http-library" not in CRAWLER_USER_AGENTS_DATA[number].get("tags", ()) for number in found)
 
 
 @lru_cache(maxsize=16_384)

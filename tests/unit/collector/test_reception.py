@@ -111,8 +111,9 @@ async def test_a_link_that_a_crawler_looks_at_leads_on_and_counts_for_nobody(
 
     preview = await click("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)")
     assert (preview.status, delivery.outcomes) == (302, [])
-    person = await click("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36")
-    assert (person.status, len(delivery.outcomes)) == (302, 1)
+    for number, agent in enumerate(("Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0 Safari/537.36", "curl/8.5.0"), 1):
+        assert (await click(agent)).status == 302
+        assert len(delivery.outcomes) == number
 
 
 async def test_a_beacon_gives_its_key_in_the_address(reception: Reception, delivery: RecordingDelivery) -> None:
