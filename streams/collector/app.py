@@ -132,7 +132,7 @@ class Collector:
                 raise RequestRefused(415, "unsupported_encoding", "bodies may be gzipped, or as they are")
             return unzipped(read)
         except TooLarge:
-            raise RequestRefused(413, "too_large", "at most 500 kB are taken; send smaller batches") from None
+            raise RequestRefused(413, "too_large", "at most 512 kB are taken; send smaller batches") from None
         except NotGzip:
             raise RequestRefused(400, "bad_request", "the body is not what its Content-Encoding says") from None
         except TimeoutError:

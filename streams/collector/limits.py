@@ -6,8 +6,8 @@ import asyncio
 import zlib
 from typing import Any, Final, Protocol
 
-#: Segment's limit of a batch, unpacked.
-MAX_BODY_BYTES: Final = 500 * 1024
+#: Of a body, unpacked: Segment's own limit is 500 kB, and RudderStack's browser library sends batches of up to this.
+MAX_BODY_BYTES: Final = 512 * 1024
 #: A tracker on a slow line has sent its body by then.
 BODY_SECONDS: Final = 10.0
 _MAX_REQUESTS: Final = 1_000

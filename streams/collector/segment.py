@@ -179,6 +179,9 @@ class _Reading:
         self.at = values.corrected(instant(first), instant(message.sent_at), visit.received_at)
         self.context = mapping(message.context)
         self.properties = mapping(message.properties)
+        if (group_id := self.context.get("groupId")) is not None:
+            # Where the B2B specifications put the account that an event is about.
+            self.properties = {"group_id": group_id, **self.properties}
         # Segment's server libraries put identify's traits on top, RudderStack's in the context; tracks may carry them.
         # On top of a group they are the company's, whose email address is nobody's.
         own = _EMPTY if message.type == "group" else mapping(message.traits)

@@ -1,4 +1,16 @@
-"""The collector's process: a server, a producer, and an orderly end."""
+"""The collector's process: a server, a producer, and an orderly end.
+
+The server is granian with its own interface (RSGI) on uvloop. Measured once with bare hello-worlds that read a body of
+700 bytes, one process each, requests for a second of CPU time (November 2026, two shared cores): granian RSGI 38,400,
+uvicorn with httptools 31,400, aiohttp 26,900, granian ASGI 24,600. Under the collector itself they are nearer to each
+other (granian 7,300, uvicorn 7,900, aiohttp 5,300 on a busy machine), since the broker and our own work take most of
+it. What decides is what is not in those figures: granian bounds headers in size and time, and ends connections that
+say nothing, which uvicorn leaves to a proxy. JSON is msgspec's: 1.1 us for such a message into a struct, orjson 1.3 us
+into a dictionary, the standard library 4.3 us; and msgspec hands out the bytes of each message of a batch, which a
+dead letter needs, at no cost (1.5 us a message; orjson 1.2 without the bytes, 1.6 with).
+
+`tests/bench/collector.py` measures the collector beside a bare hello-world: CPUTABLE
+"""
 
 from __future__ import annotations
 

@@ -155,6 +155,23 @@ def test_a_tracked_event_goes_where_the_mapping_says(
     assert event["event_id"] == "m-1"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, name.lower().replace(" ", "_"))
+        for name in (
+            "Account Created", "Account Deleted", "Account Added User", "Account Removed User", "Signed Up",
+            "Signed In", "Signed Out", "Invite Sent", "Trial Started", "Trial Ended",
+        )
+    ],
+)  # fmt: skip
+def test_the_b2b_specifications_events_are_activities_of_their_account(name: str, kind: str) -> None:
+    message = {"type": "track", "userId": "u", "event": name, "context": {"groupId": "acct_123"}}
+    event = events(message)["activities"]
+    assert event["kind"] == kind
+    assert "acct_123" in (event["subject"], event["attributes"].get("group_id"))
+
+
 def test_an_unsubscription_is_an_activity_and_a_fact() -> None:
     found = events({"type": "track", "userId": "u", "event": "Unsubscribed"})
     assert found["activities"]["kind"] == "unsubscribe"
