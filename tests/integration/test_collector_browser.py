@@ -45,7 +45,7 @@ SNIPPETS = {
           const config = { statsCollection: { errors: off, metrics: off } };
           rudder.load("KEY", "http://HOST", { getSourceConfig: () => ({ source: {
             id: "s", name: "tests", writeKey: "KEY", enabled: true, workspaceId: "w", config, destinations: [] } }),
-            preConsent: off, consentManagement: { enabled: true, provider: "custom",
+            useBeacon: true, beaconQueueOptions: { maxItems: 1 }, consentManagement: { enabled: true, provider: "custom",
               allowedConsentIds: ON ? ["analytics"] : [], deniedConsentIds: ON ? [] : ["analytics"] } });
           rudder.page();
           const identify = id => rudder.identify(id, TRAITS);
@@ -173,7 +173,7 @@ def found(address: str, topic: str, lead_id: str, patience: float = 60) -> list[
     return events_of(address, topic, lead_id)
 
 
-PATHS = {"segment": "/v1/", "rudderstack": "/v1/", "snowplow": "/tp2", "own": "/v1/b"}
+PATHS = {"segment": "/v1/", "rudderstack": "/beacon/v1/batch", "snowplow": "/tp2", "own": "/v1/b"}
 
 
 @pytest.mark.parametrize("tracker", list(SNIPPETS))
