@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from streams.engine.batching import apply_all, wrap_all
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
 from streams.engine.merge import Decoded
@@ -53,6 +54,11 @@ class PartitionState:
         """Whether keys that were woken have not been seen yet."""
         return bool(self._woken)
 
+    @property
+    def busy(self) -> bool:
+        """Whether keys were taken by `take_due` for a batch that is not applied yet."""
+        return bool(self._taken)
+
     def adopt(self, progress: Progress) -> None:
         self.applied = dict(progress.applied)
         self.stream_time = progress.stream_time
@@ -78,18 +84,8 @@ class PartitionState:
 
     def apply(self, effects: Effects) -> None:
         """Make a committed batch the present."""
-        for key, value in effects.changed.items():
-            if value is None:
-                self.values.pop(key, None)
-                continue
-            before = self.values.get(key)
-            self.values[key] = value
-            due = due_of(value)
-            # A later due time needs no entry of its own: the earlier one finds it when it comes up.
-            if due is not None:
-                known = due_of(before) if before is not None else None
-                if known is None or due < known or key in self._taken:
-                    heappush(self._due, (due, key))
+        for timer in apply_all(self.values, effects.changed, self._taken):
+            heappush(self._due, timer)
         self._taken.clear()
         self.adopt(effects.progress)
         if effects.wake_all:
@@ -130,34 +126,52 @@ class StateBatch:
         "_objects",
         "_state",
         "_wakes",
+        "clock",
         "live",
         "note",
         "outputs",
+        "packed",
         "partition",
         "stream_time",
+        "waking",
     )
 
-    def __init__(self, state: PartitionState, logic: Logic) -> None:
+    def __init__(self, state: PartitionState, logic: Logic, clock: int | None = None) -> None:
         self._state = state
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int | None] = {}
+        self.packed: dict[bytes, tuple[bytes, int | None]] = {}
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
         self.live = state.live
         self.note = state.note
         self._wakes = False
         self.partition = state.number
+        self.clock = clock
+        self.waking = state.waking or state.busy
+
+    @property
+    def values(self) -> dict[bytes, bytes]:
+        return self._state.values
+
+    @property
+    def opened(self) -> dict[bytes, Any]:
+        return self._objects
 
     def get(self, key: bytes) -> Any | None:
         found = self._objects.get(key)
         if found is not None:
             return None if found is _DELETED else found
-        value = self._state.values.get(key)
-        if value is None:
-            return None
+        if key in self.packed:
+            payload, self._dirty[key] = self.packed.pop(key)
+        else:
+            value = self._state.values.get(key)
+            if value is None:
+                return None
+            payload = value[PAYLOAD:]
         try:
-            found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
+            found = self._objects[key] = self._logic.unpack(payload)
         except Exception as error:
             raise CorruptChangelog(
                 f"The changelog's state of the key {key!r}, partition {self.partition}, is not this application's: "
@@ -168,14 +182,18 @@ class StateBatch:
     def due(self, key: bytes) -> int | None:
         if key in self._dirty:
             return self._dirty[key]
+        if key in self.packed:
+            return self.packed[key][1]
         value = self._state.values.get(key)
         return None if value is None else due_of(value)
 
     def put(self, key: bytes, state: Any, due: int | None) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = state
         self._dirty[key] = due
 
     def delete(self, key: bytes) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = _DELETED
         self._dirty[key] = None
 
@@ -197,9 +215,19 @@ class StateBatch:
 
     def run(self, items: list[Decoded], clock: Clock) -> None:
         """Handle items in order; stream time moves after each."""
-        handle = self._logic.handle
-        for record, item in items:
+        handle, shortcut = self._logic.handle, self._logic.shortcut
+        place = 0
+        while place < len(items):
+            if shortcut is not None:
+                place, time, arrival = shortcut.run(items, place, self)
+                if time is not None and arrival is not None:
+                    self.stream_time = time
+                    self.live = clock.is_live(time, arrival)
+                if place == len(items):
+                    break
+            record, item = items[place]
             handle(record, item, self)
+            place += 1
             time = item.time
             if time is not None and (self.stream_time is None or time > self.stream_time):
                 self.stream_time = time
@@ -213,7 +241,9 @@ class StateBatch:
         state = self._state
         waking = self._wakes or state.waking
         progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking)
-        return Effects(state.number, self.outputs, dict(self._changed()), progress, self._wakes)
+        changed = dict(self._changed())
+        wrap_all(self.packed, changed)
+        return Effects(state.number, self.outputs, changed, progress, self._wakes)
 
     def _changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         pack = self._logic.pack

@@ -104,11 +104,14 @@ class WorkerMetrics(Observer):
                 f"metrics port {port} can't be opened ({error.strerror}): choose another --metrics-port"
             ) from error
 
-    def consumed(self, topic: str) -> None:
+    def consumed(self, topic: str, records: int = 1) -> None:
         counter = self._consumed_of.get(topic)
         if counter is None:  # looking up a label costs more than counting, and this is once a record
             counter = self._consumed_of[topic] = self._consumed.labels(topic)
-        counter.inc()
+        counter.inc(records)
+
+    def ignored(self, reason: str, records: int) -> None:
+        self._ignored.labels(reason).inc(records)
 
     def happened(self, one: Transition) -> None:
         """A transition of a lead."""
