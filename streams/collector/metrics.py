@@ -51,7 +51,7 @@ class CollectorMetrics:
         self._refused.labels(str(status)).inc()
 
     def serve(self, host: str, port: int) -> None:
-        """Serve `/metrics` on `host`. LeadstreamError when the port is taken."""
+        """Serve `/metrics`. LeadstreamError when the port is taken."""
         try:
             start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:

@@ -45,7 +45,8 @@ SNIPPETS = {
           const config = { statsCollection: { errors: off, metrics: off } };
           rudder.load("KEY", "http://HOST", { getSourceConfig: () => ({ source: {
             id: "s", name: "tests", writeKey: "KEY", enabled: true, workspaceId: "w", config, destinations: [] } }),
-            useBeacon: true, beaconQueueOptions: { maxItems: 1 }, consentManagement: { enabled: true, provider: "custom",
+            useBeacon: true, beaconQueueOptions: { maxItems: 1 },
+            consentManagement: { enabled: true, provider: "custom",
               allowedConsentIds: ON ? ["analytics"] : [], deniedConsentIds: ON ? [] : ["analytics"] } });
           rudder.page();
           const identify = id => rudder.identify(id, TRAITS);
