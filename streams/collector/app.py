@@ -42,6 +42,7 @@ class Collector:
         self._metrics = metrics
         self._reception: Reception | None = None
         self._healthy: Callable[[], bool] = lambda: False
+        self._pausing: Callable[[], bool] = lambda: False
         self._admission = Admission()
         self._reader = BodyReader()
         # Indented for those who read it here, not for those who wait for it.
@@ -56,9 +57,10 @@ class Collector:
         }
         self.draining = False
 
-    def open(self, delivery: Delivery, healthy: Callable[[], bool]) -> None:
-        """From now on events can be delivered, well or not as `healthy` says."""
+    def open(self, delivery: Delivery, healthy: Callable[[], bool], pausing: Callable[[], bool]) -> None:
+        """From now on events can be delivered, well or not as `healthy` says, and not at all while `pausing` does."""
         self._healthy = healthy
+        self._pausing = pausing
         self._reception = Reception(self._settings, self._metrics, delivery)
 
     @property
@@ -112,6 +114,8 @@ class Collector:
     async def _admitted(self, handler: _Handler, scope: Scope, body: Any) -> Answer:
         if self._reception is None:
             raise RequestRefused(503, "unavailable", "not ready; send it again", 2)
+        if scope.method == "POST" and self._pausing():  # nobody reads what can't be kept; a GET is somebody waiting
+            raise RequestRefused(503, "unavailable", "the events can't be stored now; send them again", 2)
         headers = scope.headers
         length = headers.get("content-length") if scope.method == "POST" else "0"
         size = min(announced_size(length), MAX_BODY_BYTES)

@@ -144,7 +144,8 @@ async def _open(collector: Collector, metrics: CollectorMetrics, serving: Servin
     await loop.run_in_executor(None, codec.prepare, _TOPICS)
     publisher = Publisher(serving.bootstrap)
     metrics.up.set_function(lambda: float(publisher.healthy))
-    collector.open(Delivery(publisher, codec, metrics, serving.truncate_addresses), lambda: publisher.healthy)
+    delivery = Delivery(publisher, codec, metrics, serving.truncate_addresses)
+    collector.open(delivery, lambda: publisher.healthy, lambda: publisher.pausing)
     return publisher
 
 

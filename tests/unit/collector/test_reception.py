@@ -13,6 +13,7 @@ import pytest
 
 from streams.collector import keys
 from streams.collector.answers import Answer, RequestRefused
+from streams.collector.app import Collector
 from streams.collector.downloads import Asset
 from streams.collector.events import Accepted, Outcome, Visit
 from streams.collector.keys import WriteKeys
@@ -123,6 +124,25 @@ async def test_a_beacon_gives_its_key_in_the_address(reception: Reception, deliv
     with pytest.raises(RequestRefused) as refused:
         await reception.batch(request(body, query="writeKey=wrong"))
     assert refused.value.status == 401
+
+
+async def test_while_the_broker_is_known_to_be_away_no_body_is_read(delivery: RecordingDelivery) -> None:
+    settings = Settings(WriteKeys(None), read_mapping(), {}, None, (), None)
+    collector = Collector(settings, CollectorMetrics())
+    away = True
+    collector.open(delivery, lambda: not away, lambda: away)  # type: ignore[arg-type]
+    read = 0
+
+    async def body() -> bytes:
+        nonlocal read
+        read += 1
+        return b'{"userId": "u", "event": "x"}'
+
+    scope = Scope("/v1/track", "", {"content-length": "29"})
+    refused = await collector.answer(scope, body)
+    assert (refused.status, dict(refused.headers)["retry-after"], read) == (503, "2", 0)
+    away = False
+    assert ((await collector.answer(scope, body)).status, read) == (200, 1)
 
 
 async def test_a_visitor_who_became_anonymous_is_forgotten(reception: Reception) -> None:
