@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ SNIPPETS = {
             next(payload);
           });
           analytics.load({ writeKey: "KEY", cdnSettings: { integrations: { "Segment.io": {
-            apiKey: "KEY", apiHost: "HOST/v1", protocol: "http" } } } });
+            apiKey: "KEY", apiHost: "HOST/v1", protocol: "http",
+            deliveryStrategy: { config: { keepalive: true } } } } } });
           analytics.page();
           const identify = id => analytics.identify(id, TRAITS);
           const track = (name, more) => analytics.track(name, more);
@@ -45,7 +46,7 @@ SNIPPETS = {
           const config = { statsCollection: { errors: off, metrics: off } };
           rudder.load("KEY", "http://HOST", { getSourceConfig: () => ({ source: {
             id: "s", name: "tests", writeKey: "KEY", enabled: true, workspaceId: "w", config, destinations: [] } }),
-            useBeacon: true, beaconQueueOptions: { maxItems: 1 },
+            useBeacon: BEACON, beaconQueueOptions: { maxItems: 1 },
             consentManagement: { enabled: true, provider: "custom",
               allowedConsentIds: ON ? ["analytics"] : [], deniedConsentIds: ON ? [] : ["analytics"] } });
           rudder.page();
@@ -95,7 +96,14 @@ class Site(ThreadingHTTPServer):
         """`/pricing?tracker=own&consent=off`."""
         tracker = next((name for name in SNIPPETS if f"tracker={name}" in path), "own")
         off = "consent=off" in path
-        found = SNIPPETS[tracker].replace("KEY", KEY).replace("HOST", self.host).replace("TRAITS", TRAITS)
+        beacons = "false" if "beacons=off" in path else "true"
+        found = (
+            SNIPPETS[tracker]
+            .replace("KEY", KEY)
+            .replace("HOST", self.host)
+            .replace("TRAITS", TRAITS)
+            .replace("BEACON", beacons)
+        )
         found = found.replace("ON", "false" if off else "true") if tracker != "own" else found
         found = found.replace("CONSENT", "off" if off else "on")
         query = path.partition("?")[2]
@@ -319,7 +327,9 @@ def test_while_the_broker_is_away_every_tracker_keeps_its_events_and_then_delive
             context = visits.enter_context(closing(browser.new_context(user_agent=USER_AGENT)))
             context.route(_elsewhere, lambda route: route.abort())
             page = context.new_page()
-            confirmed(page, lambda: page.goto(f"{site.url}/?tracker={tracker}"), PATHS[tracker])
+            # Nobody hears what becomes of a beacon: it can't be sent again.
+            path = PATHS[tracker] if tracker != "rudderstack" else "/v1/"
+            confirmed(page, lambda: page.goto(f"{site.url}/?tracker={tracker}&beacons=off"), path)
             page.on("response", lambda answer: refused.add(tracker) if answer.status == 503 else None)
             return page
 
@@ -336,7 +346,8 @@ def test_while_the_broker_is_away_every_tracker_keeps_its_events_and_then_delive
             live()
             # Snowplow's tracker sends what it keeps along with the next event, and has no timer of its own.
             pages["snowplow"].evaluate("sp.trackPageView()")
-            return wanted <= {event["kind"] for event in events_of(broker.bootstrap, "activities")}
+            missing.difference_update(event["kind"] for event in events_of(broker.bootstrap, "activities"))
+            return not missing
 
         for tracker in PATHS:
             pages[tracker] = opened(tracker)
@@ -346,8 +357,10 @@ def test_while_the_broker_is_away_every_tracker_keeps_its_events_and_then_delive
                 page.evaluate(f"track('Kept {tracker} {number}', {{}})")
         eventually(all_refused, "not everyone was told to come back")
         broker.start()
-        wanted = {f"kept_{tracker}_{number}" for tracker in PATHS for number in range(3)}
-        eventually(delivered, "not everything was delivered")
+        missing = {f"kept_{tracker}_{number}" for tracker in PATHS for number in range(3)}
+        with suppress(AssertionError):
+            eventually(delivered, "not everything was delivered", 150)  # Segment's waits twice as long each time
+        assert not missing
 
 
 def test_a_snowplow_ping_is_engagement(visitor: BrowserContext, site: Site, address: str) -> None:
