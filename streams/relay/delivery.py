@@ -9,6 +9,7 @@ raises.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import random
 import time
@@ -27,9 +28,10 @@ from streams.relay.lanes import Item, Lanes
 from streams.relay.memory import NOTHING, Memory
 from streams.relay.offsets import Offsets, Place
 from streams.relay.outbox import Outbox
+from streams.relay.secrets import redacted
+from streams.relay.settings import Common
 from streams.relay.source import Source
 from streams.relay.target import Plan, TargetDelivery
-from streams.relay.targets import Common
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.deadletters import dead_letter, letter_key
@@ -194,7 +196,7 @@ class Courier:
                 planned.append((item, plan))
         if not planned:
             return
-        outcomes = await self._target.deliver([plan for _, plan in planned])
+        outcomes = [_told(one) for one in await self._target.deliver([plan for _, plan in planned])]
         self._judge(outcomes)
         for (item, plan), outcome in zip(planned, outcomes, strict=True):
             await self._settle(item, plan, outcome)
@@ -270,6 +272,13 @@ class Courier:
     def _finish(self, item: Item) -> None:
         self._lanes.finish(item)
         self._offsets.finish(item.place, item.offset)
+
+
+def _told(outcome: Outcome) -> Outcome:
+    """An outcome that may be told: targets may repeat in their errors what they were sent, secrets too."""
+    if isinstance(outcome, Retry | Rejected | Gone):
+        return dataclasses.replace(outcome, detail=redacted(outcome.detail))
+    return outcome
 
 
 def _raw_of(item: Item) -> Raw:

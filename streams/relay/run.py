@@ -19,7 +19,7 @@ from streams.relay.delivery import Courier, Surroundings
 from streams.relay.feedback.server import feedback_app
 from streams.relay.outbox import Outbox
 from streams.relay.serving import health_app, serve
-from streams.relay.targets import Targets
+from streams.relay.settings import Targets
 from streams.topics import relay_memory_topic, relay_retries_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable

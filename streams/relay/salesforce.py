@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from streams.relay.crm import CrmPlan, Refused, Task, in_halves, in_rounds, merged_fields, plan_crm
+from streams.relay.crm import CrmPlan, Refused, Task, in_halves, in_rounds, plan_crm
 from streams.relay.exchange import (
     Delivered,
     Outcome,
@@ -25,10 +25,10 @@ from streams.relay.exchange import (
     Unanswered,
     failure,
 )
-from streams.relay.facts import TIMES
+from streams.relay.facts import TIMES, merged_fields
 from streams.relay.lanes import Item
 from streams.relay.memory import Remembered
-from streams.relay.targets import SalesforceTarget
+from streams.relay.settings import SalesforceTarget
 from streams.wire.times import rfc3339
 
 TOKEN: Final = "/services/oauth2/token"
@@ -59,7 +59,6 @@ _PASSING: Final = frozenset(
         "REQUEST_RUNNING_TOO_LONG",
     }
 )
-_LONGEST_SUBJECT: Final = 255
 _LONGEST_TEXT: Final = 32_000
 
 
@@ -78,7 +77,8 @@ class SalesforceDelivery:
         self._fields = merged_fields(DEFAULT_FIELDS, settings.fields)
 
     def plan(self, item: Item, known: Remembered, now: int) -> CrmPlan | Skipped:
-        return plan_crm(item, known, now, self._settings, self._fields, self._settings.statuses)
+        statuses = self._settings.statuses
+        return plan_crm(item, known, now, self._settings, self._fields, statuses, by_address=False)
 
     async def deliver(self, plans: Sequence[CrmPlan]) -> list[Outcome]:
         return await in_rounds(lambda some: in_halves(self._together, some), plans, lambda plan: plan.lead_id)
@@ -160,7 +160,7 @@ class SalesforceDelivery:
         record = {
             "attributes": {"type": "Task"},
             self._settings.task_external_id: task.event_id,
-            "Subject": task.subject[:_LONGEST_SUBJECT],
+            "Subject": task.subject,
             "Description": task.text[:_LONGEST_TEXT],
             "ActivityDate": datetime.fromtimestamp(task.due / 1000, UTC).date().isoformat(),
             "Priority": "High",

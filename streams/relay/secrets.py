@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from weakref import WeakSet
 
 from streams.errors import UsageError
 
@@ -13,12 +14,13 @@ class SecretMissing(UsageError):
 
 
 class Secret:
-    """A text that `repr`, `str` and formatting don't give away."""
+    """A text that `repr`, `str` and formatting don't give away, and `redacted` takes out of other texts."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("__weakref__", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        _ALL.add(self)
 
     def reveal(self) -> str:
         return self._text
@@ -27,6 +29,18 @@ class Secret:
         return "***"
 
     __str__ = __repr__
+
+
+_ALL: WeakSet[Secret] = WeakSet()
+_SHORTEST = 6
+
+
+def redacted(text: str) -> str:
+    """`text` without the process's secrets: a target may say in its errors what it was sent."""
+    for secret in _ALL:
+        if len(secret.reveal()) >= _SHORTEST:
+            text = text.replace(secret.reveal(), "***")
+    return text
 
 
 def read_secret(where: str, environment: str | None, file: str | None) -> Secret:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
+from streams.relay.addresses import is_public
 from streams.relay.exchange import (
     Delivered,
     Gone,
@@ -28,11 +29,11 @@ from streams.relay.exchange import (
     Skipped,
     Unanswered,
     failure,
-    is_public,
 )
 from streams.relay.memory import NOTHING
 from streams.relay.secrets import Secret
-from streams.relay.targets import WebhookTarget, load_targets
+from streams.relay.settings import WebhookTarget
+from streams.relay.targets import load_targets
 from streams.relay.webhook import WebhookDelivery
 from tests.crm_servers import Answer, Subscriber, serving
 from tests.relay_bed import SECRET

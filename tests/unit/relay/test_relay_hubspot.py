@@ -10,7 +10,7 @@ import pytest
 
 from streams.relay.credentials import Authorized, FixedToken, OAuthToken
 from streams.relay.exchange import Delivered, HttpSender, Outcome, Rejected, Retry, Skipped
-from streams.relay.hubspot import HubspotDelivery
+from streams.relay.hubspot.delivery import HubspotDelivery
 from streams.relay.memory import NOTHING, Remembered
 from streams.relay.secrets import Secret
 from streams.relay.targets import load_targets
