@@ -43,6 +43,10 @@ _FULL = 1000
 _COMMIT_S = 1.0
 _LAG_S = 5.0
 _GIVE_UP_S = 10.0
+#: Less than the session's time-out, after which partitions are given to others.
+_STANDSTILL_S = 10.0
+#: What is written in one transaction is seen on its topics one after the other, milliseconds apart.
+_HOLD_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,20 @@ class Courier:
         self._source = Source(
             shared.bootstrap,
             f"{shared.group_prefix}-{name}",
-            [*settings.topics, shared.retries_topic],
+            settings.topics,
+            [shared.retries_topic],
             shared.memory_topic,
             self,
+            shared.clock,
         )
+        self._places: set[Place] = set()
+        #: A lead's count runs over these three: who hears of all of them knows when one is missing.
+        self._counted = set(settings.topics) >= {"mql-events", "sql-events", "lifecycle-events"}
         shared.metrics.target(name)
+
+    def alive(self) -> bool:
+        """Whether the partitions are ours for sure: a process that stood still may have lost them without hearing."""
+        return self._source.silent_s() < _STANDSTILL_S
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until `stopping`; what is in flight then is finished first, what waits stays on its topic."""
@@ -104,7 +117,7 @@ class Courier:
     async def _read(self, stopping: asyncio.Event) -> None:
         committed = measured = self._shared.clock()
         while not stopping.is_set():
-            for raw in await self._source.read(pause=self._offsets.unfinished >= _FULL):
+            for raw in await self._source.read(_FULL - self._offsets.unfinished):
                 await self._take(raw)
             self._wake.set()
             now = self._shared.clock()
@@ -113,13 +126,16 @@ class Courier:
                 await self._commit()
             if now - measured >= _LAG_S:
                 measured = now
-                self._shared.metrics.waiting(self.name, len(self._lanes), await self._source.lag())
+                self._shared.metrics.waiting(self.name, self._offsets.unfinished, await self._source.lag())
 
     async def _take(self, raw: Raw) -> None:
         place = (raw.topic, raw.partition)
         self._offsets.read(place, raw.offset)
         found = await self._decoded(raw)
         if isinstance(found, Item):
+            if self._counted and not found.retried:
+                age_s = (self._shared.now() - raw.at) / 1000
+                found.hold_until = found.seen + max(0.0, min(_HOLD_S, _HOLD_S - age_s))
             self._lanes.add(found)
             return
         if isinstance(found, Unreadable):
@@ -147,14 +163,15 @@ class Courier:
     async def assigned(self, memory: dict[int, dict[bytes, bytes]], places: Sequence[Place]) -> None:
         for number, values in memory.items():
             self._memory.take_over(number, values)
+        self._places |= set(places)
         self.joined = True
 
     async def revoked(self, places: Sequence[Place], lost: bool) -> dict[Place, int]:
         """What is in flight gets a moment to end, so that the next owner doesn't deliver the same lead beside us."""
+        self._places -= set(places)
         self._lanes.drop(places)
         if self._flights and not lost:
             await asyncio.wait(set(self._flights), timeout=_GIVE_UP_S)
-            self._lanes.drop(places)  # what was put back meanwhile
         due = {place: offset for place, offset in self._offsets.due().items() if place in places}
         for place in places:
             self._offsets.forget(place)
@@ -167,7 +184,7 @@ class Courier:
         while True:
             self._wake.clear()
             self._shared.metrics.breaker(self.name, self._breaker.open)
-            while len(self._flights) < self._settings.concurrency and self._breaker.may_start(len(self._flights)):
+            while self._may_start():
                 items = self._lanes.take(1 if self._breaker.open else self._target.batch_size)
                 if not items:
                     break
@@ -180,6 +197,10 @@ class Courier:
                 await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:
                 continue
+
+    def _may_start(self) -> bool:
+        flying = len(self._flights)
+        return self.alive() and flying < self._settings.concurrency and self._breaker.may_start(flying)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flights.discard(flight)
@@ -225,7 +246,10 @@ class Courier:
             if item.attempts < self._settings.retry.attempts:
                 metrics.retried(self.name)
                 item.not_before = self._shared.clock() + self._pause(item.attempts, outcome.wait_s)
-                self._lanes.put_back(item)
+                if item.place in self._places:
+                    self._lanes.put_back(item)
+                else:  # another relay has it now
+                    self._lanes.finish(item)
                 return
             outcome = Rejected(f"{outcome.detail} (after {item.attempts} tries)")
         if isinstance(outcome, Gone) and not self._disabled:
@@ -244,7 +268,7 @@ class Courier:
 
     async def _remember(self, item: Item, plan: Plan, outcome: Delivered | Skipped) -> None:
         """Before the lead's next record goes: a relay that is killed after that must know of this one."""
-        if plan.remember is None:
+        if plan.remember is None or item.place not in self._places or not self.alive():
             return
         remember = plan.remember
         crm_id = outcome.crm_id if isinstance(outcome, Delivered) else None

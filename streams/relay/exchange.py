@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -161,6 +161,8 @@ class HttpSender:
         context = ssl.create_default_context(cafile=ca_file)
         factory = None if allow_private else public_socket
         self._connector = aiohttp.TCPConnector(ssl=context, socket_factory=factory, resolver=resolver)
+        #: Whether requests may go out now.
+        self.guard: Callable[[], bool] = lambda: True
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             timeout=aiohttp.ClientTimeout(total=timeout_s),
@@ -178,6 +180,8 @@ class HttpSender:
         elif request.body is not None:
             options["json"] = request.body
         host = urlsplit(request.url).hostname
+        if not self.guard():
+            raise Unanswered("the relay stood still; its partitions may be another's now")
         try:
             async with self._session.request(
                 request.method, request.url, headers=request.headers, allow_redirects=False, **options

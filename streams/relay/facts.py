@@ -108,6 +108,10 @@ def is_qualification(record: Record) -> bool:
     return "fit_evidence" in record
 
 
+def is_score(record: Record) -> bool:
+    return "as_of" in record
+
+
 def stage_of(record: Record) -> str:
     """The lead's stage after the record: one of the Stage symbols."""
     if is_qualification(record):

@@ -65,6 +65,8 @@ async def _run(targets: Targets, shared: Surroundings, metrics_port: int | None)
             built[name] = build(name, target, shared.now)
             stack.push_async_callback(built[name].http.close)
         couriers = [Courier(name, targets.targets[name], one.delivery, shared) for name, one in built.items()]
+        for courier in couriers:
+            built[courier.name].http.guard = courier.alive
         if metrics_port is not None:
             app = health_app(shared.metrics.registry, lambda: all(one.joined for one in couriers))
             await stack.enter_async_context(serve(app, "127.0.0.1", metrics_port, "--metrics-port"))
