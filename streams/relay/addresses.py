@@ -6,12 +6,8 @@ import ipaddress
 import socket
 from typing import Any, Final
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-#: Well-known and local prefixes of NAT64 (RFC 6052, RFC 8215): an IPv4 address is the last four bytes.
-_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-#: "IPv4-compatible" addresses (RFC 4291, 2.5.5.1), long out of use.
-_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+#: NAT64 (RFC 6052), by which networks without IPv4 reach it: the address is the last four bytes.
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddress(OSError):
@@ -34,21 +30,18 @@ def is_public(address: str) -> bool:
     multicast or reserved.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if not (ip.is_global and not ip.is_multicast and not ip.is_reserved):
-        inside = _mapped(ip)
-        return inside is not None and is_public(str(inside))
-    return all(is_public(str(one)) for one in _tunnelled(ip))
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    inside = _inside(ip)
+    if ip.ipv4_mapped is not None or ip in _NAT64:
+        return all(map(is_public, inside))
+    usual = ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_site_local)
+    return usual and all(map(is_public, inside))
 
 
-def _mapped(ip: _Address) -> _Address | None:
-    return ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-
-
-def _tunnelled(ip: _Address) -> list[_Address]:
-    """IPv4 addresses that an IPv6 address stands for on its way."""
-    if not isinstance(ip, ipaddress.IPv6Address):
-        return []
-    found: list[_Address] = [one for one in (ip.sixtofour, *(ip.teredo or ())) if one is not None]
-    if any(ip in network for network in (*_NAT64, _COMPATIBLE)):
+def _inside(ip: ipaddress.IPv6Address) -> list[str]:
+    """IPv4 addresses that an IPv6 address stands for, or goes through."""
+    found = [one for one in (ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())) if one is not None]
+    if ip in _NAT64:
         found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-    return found
+    return list(map(str, found))

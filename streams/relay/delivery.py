@@ -11,15 +11,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import random
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from streams.monitoring.relay import RelayMetrics
 from streams.relay.breaker import Breaker
 from streams.relay.crm import CrmPlan
 from streams.relay.exchange import Delivered, Gone, Outcome, Rejected, Retry, Skipped
@@ -27,13 +23,12 @@ from streams.relay.intake import DEAD_LETTERS, NotOurs, Raw, Unreadable, item_of
 from streams.relay.lanes import Item, Lanes
 from streams.relay.memory import NOTHING, Memory
 from streams.relay.offsets import Offsets, Place
-from streams.relay.outbox import Outbox
 from streams.relay.secrets import redacted
 from streams.relay.settings import Common
 from streams.relay.source import Source
+from streams.relay.surroundings import Surroundings
 from streams.relay.target import Plan, TargetDelivery
 from streams.wire.bad import BadRecord
-from streams.wire.codec import Codec
 from streams.wire.deadletters import dead_letter, letter_key
 from streams.wire.registry import RegistryUnavailable
 
@@ -47,22 +42,6 @@ _GIVE_UP_S = 10.0
 _STANDSTILL_S = 10.0
 #: What is written in one transaction is seen on its topics one after the other, milliseconds apart.
 _HOLD_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all targets of a process share. `now` is the wall clock in ms, `clock` a monotonic one in seconds."""
-
-    bootstrap: str
-    group_prefix: str
-    retries_topic: str
-    memory_topic: str
-    codec: Codec
-    outbox: Outbox
-    metrics: RelayMetrics
-    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    clock: Callable[[], float] = time.monotonic
-    jitter: Callable[[], float] = random.random
 
 
 class Courier:

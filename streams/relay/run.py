@@ -15,11 +15,12 @@ from streams.errors import LeadstreamError
 from streams.kafka import ensure_topics
 from streams.monitoring.relay import RelayMetrics
 from streams.relay.building import Built, build
-from streams.relay.delivery import Courier, Surroundings
+from streams.relay.delivery import Courier
 from streams.relay.feedback.server import feedback_app
 from streams.relay.outbox import Outbox
 from streams.relay.serving import health_app, serve
 from streams.relay.settings import Targets
+from streams.relay.surroundings import Surroundings
 from streams.topics import relay_memory_topic, relay_retries_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable

@@ -195,9 +195,7 @@ class SalesforceDelivery:
             raise Refused(Retry(str(error))) from None
         code = _first_code(response)
         if code in _LACKING or (response.status == 404 and method != "DELETE"):
-            raise Refused(
-                Retry(f"{describe(response)}; check the fields that the org must have, and who may write them")
-            )
+            raise Refused(Retry(f"{describe(response)}; check which fields the org has, and who may write them"))
         if response.status not in allowed:
             raise Refused(failure(response))
         return response

@@ -11,7 +11,6 @@ from aiohttp import web
 
 from streams.errors import UsageError
 from streams.relay.building import secret_of
-from streams.relay.delivery import Surroundings
 from streams.relay.feedback.answer import SALES_FEEDBACK, Answer, Bad, Found, NotOurs
 from streams.relay.feedback.generic import Signed
 from streams.relay.feedback.hubspot import CrmAway, HubspotChanges
@@ -20,6 +19,7 @@ from streams.relay.hubspot.delivery import HubspotDelivery
 from streams.relay.intake import DEAD_LETTERS
 from streams.relay.outbox import BrokerRefused
 from streams.relay.settings import Feedback
+from streams.relay.surroundings import Surroundings
 from streams.relay.target import TargetDelivery
 from streams.relay.targets import FEEDBACK
 from streams.wire.bad import BadRecord
