@@ -6,11 +6,13 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import web
+
+from streams.relay.serving import runner_of
 
 
 class Heard(NamedTuple):
@@ -82,17 +84,30 @@ S = TypeVar("S", bound=Server)
 @contextmanager
 def serving(server: S) -> Iterator[S]:
     """Run `server` in a thread on a free port."""
+
+    def make() -> web.Application:
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{tail:.*}", server._handle)
+        return app
+
+    with serving_app(make) as port:
+        server.port = port
+        yield server
+    assert not server.faults, server.faults
+
+
+@contextmanager
+def serving_app(make: Callable[[], web.Application]) -> Iterator[int]:
+    """Run an application in a thread, with an event loop of its own; the port that it is on."""
     loop = asyncio.new_event_loop()
+    ports: list[int] = []
     started = threading.Event()
 
     async def start() -> web.AppRunner:
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_route("*", "/{tail:.*}", server._handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runner = runner_of(make())
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        server.port = runner.addresses[0][1]
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        ports.append(runner.addresses[0][1])
         return runner
 
     def work() -> None:
@@ -106,11 +121,10 @@ def serving(server: S) -> Iterator[S]:
     thread.start()
     assert started.wait(20)
     try:
-        yield server
+        yield ports[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
-    assert not server.faults, server.faults
 
 
 class Subscriber(Server):
