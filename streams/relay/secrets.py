@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from weakref import WeakSet
 
 from streams.errors import UsageError
 
@@ -16,11 +15,11 @@ class SecretMissing(UsageError):
 class Secret:
     """A text that `repr`, `str` and formatting don't give away, and `redacted` takes out of other texts."""
 
-    __slots__ = ("__weakref__", "_text")
+    __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
         self._text = text
-        _ALL.add(self)
+        _ALL.add(text)
 
     def reveal(self) -> str:
         return self._text
@@ -31,15 +30,15 @@ class Secret:
     __str__ = __repr__
 
 
-_ALL: WeakSet[Secret] = WeakSet()
+_ALL: set[str] = set()
 _SHORTEST = 6
 
 
 def redacted(text: str) -> str:
     """`text` without the process's secrets: a target may say in its errors what it was sent."""
     for secret in _ALL:
-        if len(secret.reveal()) >= _SHORTEST:
-            text = text.replace(secret.reveal(), "***")
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, "***")
     return text
 
 

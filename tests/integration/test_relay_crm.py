@@ -41,6 +41,42 @@ def by_lead(crm: HubSpot) -> dict[str | None, dict[str, str]]:
     return {one.get("leadstream_lead_id"): one for one in crm.contacts.values()}
 
 
+def test_nothing_secret_is_ever_said_and_the_metrics_tell_what_happens(address: str, tmp_path: Path) -> None:
+    """Targets that repeat what they were sent, in every way that they can fail."""
+    port, metrics_port = free_port(), free_port()
+    with serving(_Chatty()) as crm, serving(_Chatty()) as org, serving(_Chatty()) as hook:
+        targets = {"crm": hubspot(crm.url), "org": salesforce(org.url), "hook": webhook(hook.url)}
+        for target in targets.values():
+            target["retry"] = {"attempts": 2, "first": "50ms", "longest": "100ms"}
+        produce(address, [qualification("secret", 1, profile=profile("secret"))])
+        sections = {"feedback": {**FEEDBACK, "port": port}}
+        options = ("--metrics-port", str(metrics_port))
+        with running_relay(address, tmp_path, targets, *options, app="chatty", **sections):
+            for path in ("/v1/sales-feedback", "/v1/feedback/salesforce/" + SECRETS["SALESFORCE_TOKEN"] + "x"):
+                assert _post(port, path, b"{}", {"webhook-id": "1"}) == 401
+            for name in targets:
+                eventually(lambda name=name: _is_parked(address, name, "secret"), f"{name} parks nothing")
+            text = _metrics(metrics_port)
+            assert 'leads_relay_deliveries_total{outcome="parked",target="hook"}' in text
+            assert 'leads_relay_deliveries_total{outcome="retried",target="crm"}' in text
+            for name in ("leads_relay_breaker_open", "leads_relay_lag_records", "leads_relay_waiting_events"):
+                assert f'{name}{{target="org"}}' in text
+            assert 'leads_relay_feedback_total{outcome="unsigned",source="generic"} 1.0' in text
+            for probe in ("live", "ready", "started"):
+                with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/health/{probe}") as answer:
+                    assert answer.status == 200
+            hook.always = Answer(204)
+            produce(address, [qualification("secret", 2, at=AT + DAY, profile=profile("secret"))])
+            delivered = 'leads_relay_delivery_seconds_count{target="hook"}'
+            eventually(lambda: delivered in _metrics(metrics_port), "the delivery is not measured")
+    told = (tmp_path / "log").read_text() + str(
+        [(one["detail"], one["consumer"]) for one in records_of(address, "dead-letters")]
+    )
+    assert "***" in told, "the targets did not repeat what they were sent"
+    for secret in (*SECRETS.values(), "token-given-by-an-org"):
+        assert secret not in told
+
+
 def test_hubspot_has_every_lead_right_in_the_end_whatever_it_did_meanwhile(address: str, tmp_path: Path) -> None:
     leads = [f"hub-{n}" for n in range(30)]
     first = [record for lead in leads for record in _journey(lead)]
@@ -148,42 +184,6 @@ def test_answers_come_back_by_every_way_and_only_once_the_broker_has_them(addres
             sent = next(one for one in answers if one["lead_id"] == "back-0")
             assert sent["qualification_id"] == by_lead(crm)["back-0"]["leadstream_qualification_id"]
             assert len({one["event_id"] for one in answers if one["lead_id"] == "back-1"}) == 1
-
-
-def test_nothing_secret_is_ever_said_and_the_metrics_tell_what_happens(address: str, tmp_path: Path) -> None:
-    """Targets that repeat what they were sent, in every way that they can fail."""
-    port, metrics_port = free_port(), free_port()
-    with serving(_Chatty()) as crm, serving(_Chatty()) as org, serving(_Chatty()) as hook:
-        targets = {"crm": hubspot(crm.url), "org": salesforce(org.url), "hook": webhook(hook.url)}
-        for target in targets.values():
-            target["retry"] = {"attempts": 2, "first": "50ms", "longest": "100ms"}
-        produce(address, [qualification("secret", 1, profile=profile("secret"))])
-        sections = {"feedback": {**FEEDBACK, "port": port}}
-        options = ("--metrics-port", str(metrics_port))
-        with running_relay(address, tmp_path, targets, *options, app="chatty", **sections):
-            for path in ("/v1/sales-feedback", "/v1/feedback/salesforce/" + SECRETS["SALESFORCE_TOKEN"] + "x"):
-                assert _post(port, path, b"{}", {"webhook-id": "1"}) == 401
-            for name in targets:
-                eventually(lambda name=name: _is_parked(address, name, "secret"), f"{name} parks nothing")
-            text = _metrics(metrics_port)
-            assert 'leads_relay_deliveries_total{outcome="parked",target="hook"}' in text
-            assert 'leads_relay_deliveries_total{outcome="retried",target="crm"}' in text
-            for name in ("leads_relay_breaker_open", "leads_relay_lag_records", "leads_relay_waiting_events"):
-                assert f'{name}{{target="org"}}' in text
-            assert 'leads_relay_feedback_total{outcome="unsigned",source="generic"} 1.0' in text
-            for probe in ("live", "ready", "started"):
-                with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/health/{probe}") as answer:
-                    assert answer.status == 200
-            hook.always = Answer(204)
-            produce(address, [qualification("secret", 2, at=AT + DAY, profile=profile("secret"))])
-            delivered = 'leads_relay_delivery_seconds_count{target="hook"}'
-            eventually(lambda: delivered in _metrics(metrics_port), "the delivery is not measured")
-    told = (tmp_path / "log").read_text() + str(
-        [(one["detail"], one["consumer"]) for one in records_of(address, "dead-letters")]
-    )
-    assert "***" in told, "the targets did not repeat what they were sent"
-    for secret in (*SECRETS.values(), "token-given-by-an-org"):
-        assert secret not in told
 
 
 class _Chatty(Subscriber):
