@@ -54,13 +54,13 @@ class Publisher:
         self.healthy = True
         self._answers = True
         self._asking: asyncio.Task[None] | None = None
+        #: Done with what happened when this producer can never send again.
+        self.broken: asyncio.Future[KafkaError] = self._loop.create_future()
 
     @property
     def ready(self) -> bool:
         """Whether it is worth sending requests here: the broker confirmed last, or answers again since it did not."""
         return self.healthy or self._answers
-        #: Done with what happened when this producer can never send again.
-        self.broken: asyncio.Future[KafkaError] = self._loop.create_future()
 
     @property
     def pausing(self) -> bool:
