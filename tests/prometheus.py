@@ -78,7 +78,7 @@ def _done(command: Sequence[str], folder: Path) -> bool:
 
 def promtool(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [programs().promtool, *arguments], input=input, capture_output=True, text=True, timeout=60, check=False
+        [programs().promtool, *arguments], input=input, capture_output=True, text=True, timeout=240, check=False
     )
 
 

@@ -15,7 +15,17 @@ from streams.security import login, without_login
 _TAIL_LINES = 15
 #: What would make the worker or the collector another one than the demo is about, or its output unreadable to the demo.
 _NOT_INHERITED = {
-    f"LEADSTREAM_{name}" for name in ("MODEL", "CLOCK", "METRICS_PORT", "INSTANCE", "SCHEMA_REGISTRY", "WRITE_KEYS")
+    f"LEADSTREAM_{name}"
+    for name in (
+        "MODEL",
+        "CLOCK",
+        "METRICS_PORT",
+        "METRICS_HOST",
+        "LOG_FORMAT",
+        "INSTANCE",
+        "SCHEMA_REGISTRY",
+        "WRITE_KEYS",
+    )
 }
 
 

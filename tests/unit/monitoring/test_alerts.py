@@ -9,7 +9,9 @@ import yaml
 from tests.alert_rules import RULES, RUNBOOK, alerts, quick_rules
 from tests.prometheus import promtool
 
-SCENARIOS = Path(__file__).with_name("alert_scenarios.yaml")
+pytestmark = pytest.mark.prometheus
+
+SCENARIOS = sorted(Path(__file__).parent.glob("alert_scenarios*.yaml"))
 ALERTS = {rule["alert"]: rule for rule in alerts()}
 
 
@@ -21,15 +23,17 @@ def test_promtool_accepts_the_rules_and_their_quick_form(tmp_path: Path) -> None
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_each_scenario_has_the_alerts_that_it_should() -> None:
-    done = promtool("test", "rules", str(SCENARIOS))
+@pytest.mark.parametrize("scenarios", SCENARIOS, ids=lambda path: path.stem)
+def test_each_scenario_has_the_alerts_that_it_should(scenarios: Path) -> None:
+    done = promtool("test", "rules", str(scenarios))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_alert_fires_in_a_scenario() -> None:
     fired = {
         case["alertname"]
-        for test in yaml.safe_load(SCENARIOS.read_text())["tests"]
+        for path in SCENARIOS
+        for test in yaml.safe_load(path.read_text())["tests"]
         for case in test["alert_rule_test"]
         if case["exp_alerts"]
     }
