@@ -16,8 +16,11 @@ from confluent_kafka.admin import NewPartitions
 from streams.kafka import admin_client, require_broker
 from streams.local.broker import EmbeddedBroker
 from streams.topics import INPUT_TOPICS, SOURCE_TOPICS, TOPICS
+from tests.crm_servers import Subscriber, serving
 from tests.kafka_topics import changelog_of, ends_of, read_all
 from tests.processes import eventually, leadstream, running_worker
+from tests.relay_bed import produce, running_relay, webhook
+from tests.relay_records import qualification
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -187,3 +190,26 @@ def test_more_partitions_are_refused_while_a_worker_runs_or_a_file_is_broken(tmp
         assert {
             len(topic.partitions) for name, topic in require_broker(broker.bootstrap).topics.items() if name in TOPICS
         } == {2}
+
+
+def test_a_webhook_hears_again_by_the_same_ids_after_its_group_was_reset(tmp_path: Path) -> None:
+    with EmbeddedBroker(tmp_path / "kafka") as broker, serving(Subscriber()) as subscriber:
+        address, group = broker.bootstrap, "leadstream-relay-hook"
+        succeeds("topics", "--partitions", "1", "--bootstrap", address)
+        for expected in (3, 6):
+            with running_relay(address, tmp_path, {"hook": webhook(subscriber.url)}):
+                if expected == 3:
+                    produce(address, [qualification("again", number) for number in (1, 2, 3)])
+                eventually(lambda wanted=expected: len(subscriber.heard) >= wanted, "not all was delivered")
+            reset = [
+                ConsumerGroupTopicPartitions(
+                    group, [TopicPartition("mql-events", 0, 0), TopicPartition("sql-events", 0, 0)]
+                )
+            ]
+            admin = admin_client(address)
+            assert not any(
+                one.error for one in admin.alter_consumer_group_offsets(reset)[group].result().topic_partitions
+            )
+        said = [one.headers["webhook-id"] for one in subscriber.heard]
+        assert len(said) == 6
+        assert said[:3] == said[3:]
