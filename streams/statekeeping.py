@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from streams.engine.seam import Progress
 from streams.engine.snapshot import Origin, SnapshotFailed, export_state, import_state, read_origin
 from streams.errors import LeadstreamError, UsageError
-from streams.kafka import admin_client, client_config, ensure_topics, reader_config, require_topics
+from streams.kafka import READER_GROUP, admin_client, client_config, ensure_topics, reader_config, require_topics
 from streams.partitioning import partition_of
 from streams.processing.note import Note, noted
 from streams.topics import (
@@ -111,7 +111,7 @@ def grow(bootstrap: str, app_id: str, partitions: int, file: Path) -> Kept:
 def _export(bootstrap: str, app_id: str, metadata: ClusterMetadata, file: Path) -> Origin:
     name = changelog_topic(app_id).name
     count = len(metadata.topics[name].partitions)
-    return export_state(client_config(bootstrap), app_id, name, count, _cluster_of(metadata), file)
+    return export_state(client_config(bootstrap), app_id, name, count, _cluster_of(metadata), file, READER_GROUP)
 
 
 def _cluster_of(metadata: Any) -> str:

@@ -52,9 +52,10 @@ _decode_origin = msgspec.msgpack.Decoder(Origin).decode
 
 
 def export_state(
-    client: Mapping[str, Any], app_id: str, changelog: str, partitions: int, cluster: str, file: Path
+    client: Mapping[str, Any], app_id: str, changelog: str, partitions: int, cluster: str, file: Path, group: str
 ) -> Origin:
-    """Write the committed state of every partition to `file`, which must not exist. Blocks.
+    """Write the committed state of every partition to `file`, which must not exist, as a client that has rights on
+    `group`. Blocks.
 
     Each partition's state and progress belong together, also while workers run. Raises SnapshotFailed, EngineError.
     """
@@ -68,7 +69,7 @@ def export_state(
         ) from None
     with os.fdopen(handle, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3) as out:
         for number in range(partitions):
-            state = restore(client, app_id, changelog, number, partitions, Observer(), threading.Event())
+            state = restore(client, group, changelog, number, partitions, Observer(), threading.Event())
             progress.append(state.progress if state.applied else None)
             for pair in state.values.items():
                 _write(out, pair)

@@ -94,6 +94,16 @@ def test_the_operator_forgets_and_sends_back_and_the_reader_looks(secured: Secur
     assert as_role(secured, "operator", "topics", "--check") == "All topics are there, 2 partitions each.\n"
 
 
+def test_state_is_exported_by_the_reader_and_put_back_by_the_worker_s_user(secured: Secured, tmp_path: Path) -> None:
+    file, changelog = tmp_path / "leads.state", f"{DEFAULT_APP}-leads-changelog"
+    said = as_role(secured, "reader", "state", "export", str(file))
+    admin = secured.admin()
+    admin.delete_topics([changelog])[changelog].result()
+    eventually(lambda: changelog not in admin.list_topics(timeout=10).topics, "the changelog is still there")
+    as_role(secured, "operator", "topics")
+    assert as_role(secured, "worker", "state", "import", str(file)).split()[1] == said.split()[1]
+
+
 @pytest.mark.parametrize(
     ("user", "command", "says"),
     [

@@ -16,13 +16,17 @@ from confluent_kafka.admin import NewPartitions
 from streams.kafka import admin_client, require_broker
 from streams.local.broker import EmbeddedBroker
 from streams.topics import INPUT_TOPICS, SOURCE_TOPICS, TOPICS
+from tests.crm_servers import Subscriber, serving
 from tests.kafka_topics import changelog_of, ends_of, read_all
 from tests.processes import eventually, leadstream, running_worker
+from tests.relay_bed import produce, running_relay, webhook
+from tests.relay_records import qualification
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 DAY = 86_400_000
 START = 1_793_523_600_000
+RUSH = START + 9 * DAY + 3_600_000
 OUTPUTS = ("mql-events", "sql-events", "lifecycle-events")
 CHANGELOG = "leadstream-leads-changelog"
 
@@ -48,6 +52,9 @@ def histories() -> list[str]:
         for after, topic, fields in steps:
             event = {"lead_id": lead, "occurred_at": begin + after, **fields}
             lines.append((begin + after, json.dumps({"topic": topic, "event": event})))
+        # A minute in which all of them come by: what waits while partitions are added.
+        event = {"lead_id": lead, "occurred_at": RUSH + number * 1000, "url": "https://example.com/case-studies/rush"}
+        lines.append((RUSH + number * 1000, json.dumps({"topic": "page-views", "event": event})))
     return [text for _, text in sorted(lines)]
 
 
@@ -87,11 +94,14 @@ def foresee(folder: Path, lines: list[str]) -> set[str]:
     return {json.loads(one)["event"]["event_id"] for one in foreseen.read_text().splitlines()}
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_state_survives_a_reset_a_loss_more_partitions_and_a_move(tmp_path: Path) -> None:
     lines = histories()
-    size = len(lines) // 4
-    first, second, third, fourth = (lines[n * size : (n + 1) * size if n < 3 else None] for n in range(4))
+    rushes = [place for place, line in enumerate(lines) if "/rush" in line]
+    begin, end = rushes[0], rushes[-1] + 1
+    later = (end + len(lines)) // 2
+    first, second, rush = lines[: begin // 2], lines[begin // 2 : begin], lines[begin:end]
+    third, fourth = lines[end:later], lines[later:]
     expected = foresee(tmp_path, lines)
     with EmbeddedBroker(tmp_path / "kafka") as broker, EmbeddedBroker(tmp_path / "other") as other:
         here, there = broker.bootstrap, other.bootstrap
@@ -132,14 +142,14 @@ def test_state_survives_a_reset_a_loss_more_partitions_and_a_move(tmp_path: Path
         # More partitions, begun by somebody and not brought to its end; events came since the workers were stopped.
         spread = tmp_path / "before-5.state"
         succeeds("state", "export", str(spread), *to)
-        succeeds("publish", "-", *to, input="\n".join(third[: size // 2]))
+        succeeds("publish", "-", *to, input="\n".join(rush))
         admin.create_partitions([NewPartitions("page-views", 5)])["page-views"].result()
         succeeds("state", "grow", "--partitions", "5", "--backup", str(spread), *to)
         assert {len(require_broker(here).topics[name].partitions) for name in (*TOPICS, CHANGELOG)} == {5}
         with worker(here, tmp_path / "4.log"):
             eventually(lambda: behind(here) == 0, "what lay on the old partitions is not handled")
             assert read_all(here, "strays")["strays"][-1][1] is not None
-            succeeds("publish", "-", *to, input="\n".join(third[size // 2 :]))
+            succeeds("publish", "-", *to, input="\n".join(third))
         said = ids(here)
 
         # Another cluster.
@@ -180,3 +190,26 @@ def test_more_partitions_are_refused_while_a_worker_runs_or_a_file_is_broken(tmp
         assert {
             len(topic.partitions) for name, topic in require_broker(broker.bootstrap).topics.items() if name in TOPICS
         } == {2}
+
+
+def test_a_webhook_hears_again_by_the_same_ids_after_its_group_was_reset(tmp_path: Path) -> None:
+    with EmbeddedBroker(tmp_path / "kafka") as broker, serving(Subscriber()) as subscriber:
+        address, group = broker.bootstrap, "leadstream-relay-hook"
+        succeeds("topics", "--partitions", "1", "--bootstrap", address)
+        for expected in (3, 6):
+            with running_relay(address, tmp_path, {"hook": webhook(subscriber.url)}):
+                if expected == 3:
+                    produce(address, [qualification("again", number) for number in (1, 2, 3)])
+                eventually(lambda wanted=expected: len(subscriber.heard) >= wanted, "not all was delivered")
+            reset = [
+                ConsumerGroupTopicPartitions(
+                    group, [TopicPartition("mql-events", 0, 0), TopicPartition("sql-events", 0, 0)]
+                )
+            ]
+            admin = admin_client(address)
+            assert not any(
+                one.error for one in admin.alter_consumer_group_offsets(reset)[group].result().topic_partitions
+            )
+        said = [one.headers["webhook-id"] for one in subscriber.heard]
+        assert len(said) == 6
+        assert said[:3] == said[3:]

@@ -86,7 +86,7 @@ def test_what_the_image_installs_is_what_was_tested_with_hashes_and_no_registry(
     text = (DEPLOY / "requirements.txt").read_text()
     installed = pins(text)
     tested = pins((ROOT / "constraints.txt").read_text().replace("\n", " \n"))
-    assert installed.items() <= tested.items()
+    assert installed.items() <= tested.items(), "make deploy/requirements.txt anew (deploy/operations.md, Upgrades)"
     assert "://" not in text
     assert len(re.findall(r"\\\n    --hash=sha256:[0-9a-f]{64}", text)) >= len(installed)
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]

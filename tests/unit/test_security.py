@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +18,7 @@ from streams.engine.security import faust_credentials
 from streams.kafka import client_config
 from streams.security import BadLogin, Login, log_in_as, login, login_from, without_login
 from streams.wire.codec import Codec
+from streams.wire.registry import RegistryUnavailable
 
 
 @pytest.fixture
@@ -145,14 +147,24 @@ class _Registry(BaseHTTPRequestHandler):
 
 
 @pytest.mark.usefixtures("logged_out")
-def test_the_schema_registry_hears_who_asks() -> None:
+def test_the_schema_registry_hears_who_asks_over_tls_and_only_one_that_is_believed(tmp_path: Path) -> None:
     _Registry.heard = []
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     with HTTPServer(("127.0.0.1", 0), _Registry) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a handshake that is broken off
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
+            address = f"https://127.0.0.1:{server.server_port}"
+            log_in_as(Login(registry_username="registrar", registry_password="s3cret", registry_ca=tmp_path / "ca.pem"))
+            Codec(address).prepare(["dead-letters"])
             log_in_as(Login(registry_username="registrar", registry_password="s3cret"))
-            Codec(f"http://127.0.0.1:{server.server_port}").prepare(["dead-letters"])
+            with pytest.raises(RegistryUnavailable):
+                Codec(address).prepare(["dead-letters"])
         finally:
             server.shutdown()
             thread.join()
