@@ -20,6 +20,7 @@ from streams.monitoring.metrics import WorkerMetrics
 from streams.monitoring.serving import serve
 from streams.processing import LeadLogic
 from streams.qualification.model.values import Model
+from streams.security import login
 from streams.topics import OUTPUT_TOPICS, SOURCE_TOPICS, changelog_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
@@ -79,6 +80,7 @@ def run_worker(
         instance_id=instance_id,
         session_timeout_s=session_timeout_s,
         heartbeat_s=session_timeout_s / 5,
+        security=login().librdkafka(),
     )
     app = create_app(config, logic, metrics)
     metrics.watch(lambda: app.engine.report)

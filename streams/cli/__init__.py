@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from streams import __version__
+from streams.cli.login import add_login
 from streams.errors import LeadstreamError
 from streams.monitoring.logs import logs_json
 
@@ -23,6 +24,7 @@ _FAMILIES = (
     "demo",
     "broker",
     "topics",
+    "state",
     "worker",
     "collector",
     "relay",
@@ -56,7 +58,7 @@ def _root(
 
 
 def command() -> Any:
-    """The whole command line, every option bound to its LEADSTREAM_* variable."""
+    """The whole command line, every option bound to its LEADSTREAM_* variable, and a login to every `--bootstrap`."""
     app = typer.Typer(
         name="leadstream",
         callback=_root,
@@ -76,6 +78,8 @@ def command() -> Any:
 def _bind_variables(node: Any) -> None:
     for child in getattr(node, "commands", {}).values():
         _bind_variables(child)
+        if any(parameter.name == "bootstrap" for parameter in child.params):
+            add_login(child)
         for parameter in child.params:
             if parameter.param_type_name == "option" and parameter.name != "help" and not parameter.envvar:
                 flag = max(parameter.opts, key=len).lstrip("-")

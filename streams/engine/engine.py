@@ -315,7 +315,15 @@ class Engine:
 
     def _restore(self, number: int, interrupt: threading.Event) -> PartitionState:
         config = self._config
-        state = restore(config.client, config.changelog_topic, number, config.partitions, self._observer, interrupt)
+        state = restore(
+            config.client,
+            config.app_id,
+            config.changelog_topic,
+            number,
+            config.partitions,
+            self._observer,
+            interrupt,
+        )
         state.count_labels(self._logic)
         return state
 
