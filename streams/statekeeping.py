@@ -15,7 +15,7 @@ from streams.engine.snapshot import Origin, SnapshotFailed, export_state, import
 from streams.errors import LeadstreamError, UsageError
 from streams.kafka import READER_GROUP, admin_client, client_config, ensure_topics, reader_config, require_topics
 from streams.partitioning import partition_of
-from streams.processing.note import noted
+from streams.processing.note import Note, noted
 from streams.topics import (
     SOURCE_TOPICS,
     TOPICS,
@@ -166,11 +166,16 @@ def _merged(origin: Origin, applied: dict[str, int], partitions: int) -> Progres
 
 
 def _one_model(origin: Origin) -> bytes:
-    """The note of the partition where the model took over last. Raises Busy when there are several models."""
-    notes = [(note, one.note) for one in origin.progress if one is not None and (note := noted(one.note)) is not None]
-    if len({note.model for note, _ in notes}) > 1:
+    """A note for leads of every partition: all changes of models that one of them may still wait for. Raises Busy when
+    there are several models.
+    """
+    notes = [note for one in origin.progress if one is not None and (note := noted(one.note)) is not None]
+    if not notes:
+        return b""
+    if len({note.current.model for note in notes}) > 1:
         raise Busy("The workers were stopped in the middle of a change of models: start them, and wait a minute.")
-    return max(notes, key=lambda pair: pair[0].since)[1] if notes else b""
+    changes = {change.identity: change for note in notes for change in note.changes}
+    return Note(tuple(sorted(changes.values(), key=lambda change: change.since))).packed()
 
 
 def _refuse_members(admin: AdminClient, app_id: str) -> None:

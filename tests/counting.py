@@ -34,6 +34,7 @@ class CountingLogic:
     """
 
     word = b""
+    shortcut = None
 
     def __init__(self, out: str = "counted", refused: str = "refused") -> None:
         self._out = out

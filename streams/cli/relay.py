@@ -19,6 +19,7 @@ from streams.cli.options import (
     MetricsPort,
     SchemaRegistry,
 )
+from streams.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +31,12 @@ def relay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the requests for what is on the topics now; send nothing.")
     ] = False,
+    print_properties: Annotated[
+        bool, typer.Option("--print-properties", help="Print what the CRMs must have before; send nothing.")
+    ] = False,
+    create_properties: Annotated[
+        bool, typer.Option("--create-properties", help="Make what HubSpot targets lack of that.")
+    ] = False,
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = LOOPBACK,
@@ -40,15 +47,24 @@ def relay(
     """Deliver qualification events to CRMs and webhooks, and take sales' answers in.
 
     Runs in the foreground and prints `ready` when it reads the topics. What a target does not take is parked: see
-    `leadstream dead-letters`. SIGTERM ends it after the deliveries at hand.
+    `leadstream dead-letters`. SIGTERM ends it after the deliveries at hand. deploy/relay/ has examples of FILE.
 
     Examples:
 
-        leadstream relay --targets targets.yaml
+        leadstream relay --targets targets.yaml --create-properties
 
         leadstream relay --targets targets.yaml --dry-run
+
+        leadstream relay --targets targets.yaml --metrics-port 9101
+
+        leadstream dead-letters list --consumer relay:crm
     """
+    if dry_run + print_properties + create_properties > 1:
+        raise UsageError("give one of --dry-run, --print-properties and --create-properties")
+    import asyncio
+
     from streams.monitoring.logs import set_up_logging
+    from streams.relay import preparing
     from streams.relay.dryrun import dry_run as print_requests
     from streams.relay.run import run_relay
     from streams.relay.targets import read_targets
@@ -57,6 +73,12 @@ def relay(
     read = read_targets(targets)
     if dry_run:
         print_requests(bootstrap, read, schema_registry)
+        return
+    if print_properties:
+        preparing.print_properties(read)
+        return
+    if create_properties:
+        asyncio.run(preparing.make_properties(read))
         return
     run_relay(
         bootstrap,

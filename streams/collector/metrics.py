@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 from prometheus_client.gc_collector import GCCollector
@@ -15,9 +15,9 @@ from streams.errors import LeadstreamError
 # A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-Outcome = Literal["published", "dead_letter", "opted_out", "unavailable"]
+Outcome = Literal["published", "dead_letter", "opted_out", "unavailable", "bot"]
 _PROTOCOLS: Final = ("segment", "snowplow", "pixel", "download", "booking")
-_OUTCOMES: Final[tuple[Outcome, ...]] = ("published", "dead_letter", "opted_out", "unavailable")
+_OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
 
 class CollectorMetrics:

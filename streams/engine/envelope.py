@@ -10,7 +10,7 @@ not UTF-8.
 
 A rolling upgrade mixes two releases, and may be taken back. So a release reads a version before any release writes it:
 this one writes 2 and reads 3 as well; the next may write 3, and this one can still take over from it. Whoever adds a
-version adds it to `_READ` in one release and moves `VERSION` in the one after.
+version adds it to `READ` in one release and moves `VERSION` in the one after.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ RESERVED_KEY = b"\xff\x00partition"
 #: What is written.
 VERSION = 2
 #: What is read.
-_READ = (2, 3)
+READ = (2, 3)
+#: From this version on the checksum covers the due time.
 _CHECKS_DUE_TIME = 3
 _HEAD = struct.Struct(">BqI")
 _DUE = struct.Struct(">q")
@@ -59,7 +60,7 @@ def _checksum(version: int, due: int, payload: bytes) -> int:
 
 def due_of(envelope: bytes) -> int | None:
     """The due time in ms. Raises ValueError for bytes that are no envelope of a version known here."""
-    if len(envelope) < PAYLOAD or envelope[0] not in _READ:
+    if len(envelope) < PAYLOAD or envelope[0] not in READ:
         raise ValueError(_what_is_wrong(envelope))
     return _HEAD.unpack_from(envelope)[1] or None
 
@@ -70,7 +71,7 @@ def pack_progress(progress: Progress) -> bytes:
 
 def unpack_progress(value: bytes) -> Progress:
     """The inverse. Raises ValueError for bytes that `pack_progress` of a version known here did not write."""
-    if not value or value[0] not in _READ:
+    if not value or value[0] not in READ:
         raise ValueError(_what_is_wrong(value))
     try:
         return _decode(value[1:])
@@ -81,6 +82,6 @@ def unpack_progress(value: bytes) -> Progress:
 def _what_is_wrong(value: bytes) -> str:
     if not value:
         return "it is empty"
-    if value[0] not in _READ:
-        return f"its format version is {value[0]}, known here are {' and '.join(map(str, _READ))}"
+    if value[0] not in READ:
+        return f"its format version is {value[0]}, known here are {' and '.join(map(str, READ))}"
     return f"it is only {len(value)} bytes long, an envelope has {PAYLOAD} or more"

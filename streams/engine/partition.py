@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from streams.engine.batching import apply_all, wrap_all
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
 from streams.engine.merge import Decoded
@@ -60,6 +61,11 @@ class PartitionState:
         """Whether keys that were woken have not been seen yet."""
         return bool(self._woken)
 
+    @property
+    def busy(self) -> bool:
+        """Whether keys were taken by `take_due` for a batch that is not applied yet."""
+        return bool(self._taken)
+
     def adopt(self, progress: Progress) -> None:
         self.applied = dict(progress.applied)
         self.stream_time = progress.stream_time
@@ -100,21 +106,10 @@ class PartitionState:
 
     def apply(self, effects: Effects) -> None:
         """Make a committed batch the present."""
-        for key, value in effects.changed.items():
-            before = self.values.get(key)
-            if before is not None:
-                self.bytes -= len(key) + len(before)
-            if value is None:
-                self.values.pop(key, None)
-                continue
-            self.values[key] = value
-            self.bytes += len(key) + len(value)
-            due = due_of(value)
-            # A later due time needs no entry of its own: the earlier one finds it when it comes up.
-            if due is not None:
-                known = due_of(before) if before is not None else None
-                if known is None or due < known or key in self._taken:
-                    heappush(self._due, (due, key))
+        timers, grown = apply_all(self.values, effects.changed, self._taken)
+        for timer in timers:
+            heappush(self._due, timer)
+        self.bytes += grown
         self._taken.clear()
         self.adopt(effects.progress)
         if effects.wake_all:
@@ -156,18 +151,22 @@ class StateBatch:
         "_objects",
         "_state",
         "_wakes",
+        "clock",
         "live",
         "note",
         "outputs",
+        "packed",
         "partition",
         "stream_time",
+        "waking",
     )
 
-    def __init__(self, state: PartitionState, logic: Logic) -> None:
+    def __init__(self, state: PartitionState, logic: Logic, clock: int | None = None) -> None:
         self._state = state
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int | None] = {}
+        self.packed: dict[bytes, tuple[bytes, int | None]] = {}
         self._labels: dict[bytes, str] = {}
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
@@ -175,21 +174,36 @@ class StateBatch:
         self.note = state.note
         self._wakes = False
         self.partition = state.number
+        self.clock = clock
+        self.waking = state.waking or state.busy
+
+    @property
+    def values(self) -> dict[bytes, bytes]:
+        return self._state.values
+
+    @property
+    def opened(self) -> dict[bytes, Any]:
+        return self._objects
 
     def get(self, key: bytes) -> Any | None:
         found = self._objects.get(key)
         if found is not None:
             return None if found is _DELETED else found
-        value = self._state.values.get(key)
-        if value is None:
-            return None
-        found = self._objects[key] = self._unpacked(key, value)
+        packed = self.packed.pop(key, None)
+        if packed is not None:
+            payload, self._dirty[key] = packed
+        else:
+            value = self._state.values.get(key)
+            if value is None:
+                return None
+            payload = value[PAYLOAD:]
+        found = self._objects[key] = self._unpacked(key, payload)
         self._labels[key] = self._logic.label(found)  # now: the logic may change the object in place
         return found
 
-    def _unpacked(self, key: bytes, value: bytes) -> Any:
+    def _unpacked(self, key: bytes, payload: bytes) -> Any:
         try:
-            return self._logic.unpack(value[PAYLOAD:])
+            return self._logic.unpack(payload)
         except Exception as error:
             raise CorruptChangelog(
                 f"The changelog's state of the key {key!r}, partition {self.partition}, is not this application's: "
@@ -199,14 +213,18 @@ class StateBatch:
     def due(self, key: bytes) -> int | None:
         if key in self._dirty:
             return self._dirty[key]
+        if key in self.packed:
+            return self.packed[key][1]
         value = self._state.values.get(key)
         return None if value is None else due_of(value)
 
     def put(self, key: bytes, state: Any, due: int | None) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = state
         self._dirty[key] = due
 
     def delete(self, key: bytes) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = _DELETED
         self._dirty[key] = None
 
@@ -228,9 +246,19 @@ class StateBatch:
 
     def run(self, items: list[Decoded], clock: Clock) -> None:
         """Handle items in order; stream time moves after each."""
-        handle = self._logic.handle
-        for record, item in items:
+        handle, shortcut = self._logic.handle, self._logic.shortcut
+        place = 0
+        while place < len(items):
+            if shortcut is not None:
+                place, time, arrival = shortcut.run(items, place, self)
+                if time is not None and arrival is not None:
+                    self.stream_time = time
+                    self.live = clock.is_live(time, arrival)
+                if place == len(items):
+                    break
+            record, item = items[place]
             handle(record, item, self)
+            place += 1
             time = item.time
             if time is not None and (self.stream_time is None or time > self.stream_time):
                 self.stream_time = time
@@ -245,6 +273,11 @@ class StateBatch:
         waking = self._wakes or state.waking
         labels = dict(state.labels or ())
         changed = dict(self._changed(labels))
+        wrap_all(self.packed, changed)
+        made = sum(key not in state.values for key in self.packed)
+        if made and self._logic.shortcut is not None:
+            label = self._logic.shortcut.label
+            labels[label] = labels.get(label, 0) + made
         progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking, labels)
         return Effects(state.number, self.outputs, changed, progress, self._wakes)
 
@@ -256,7 +289,7 @@ class StateBatch:
             before = values.get(key)
             was = None
             if before is not None:
-                was = self._labels.get(key) or label(self._unpacked(key, before))
+                was = self._labels.get(key) or label(self._unpacked(key, before[PAYLOAD:]))
             if state is not _DELETED:
                 _relabel(labels, was, label(state))
                 yield key, wrap(pack(state), due)

@@ -183,6 +183,10 @@ class WorkerMetrics(Observer):
 
     # What the logic tells while it handles a batch.
 
+    def ignored(self, reason: str, records: int, partition: int) -> None:
+        """So many records were counted and nothing else, not durable yet."""
+        self._ignoring[partition][reason] += records
+
     def happened(self, one: Transition, partition: int, arrival: int | None) -> None:
         """A transition of a lead, not durable yet."""
         kind = one.__class__

@@ -15,7 +15,7 @@ from streams.qualification.lead import (
     Lead,
 )
 from streams.qualification.lifecycle import end_episode, qualify, rest
-from streams.qualification.model.values import SqlPath
+from streams.qualification.model.values import Model, SqlPath
 from streams.qualification.turn import Turn
 
 #: The path of an SQL that sales took on by itself.
@@ -23,6 +23,7 @@ SALES_PATH = SqlPath("sales")
 
 #: The dispositions that say something; an event with any other is ignored.
 DISPOSITIONS = ("ACCEPTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "REJECTED")
+_REFUSALS = ("LOST", "REJECTED")
 _STAYS = ""
 _EARLY = (SQL, SQL, OPPORTUNITY, CUSTOMER, LEAD, LEAD)
 #: stage -> the new stage per disposition, in the order above
@@ -59,6 +60,7 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
     else:
         if lead.stage == SQL:
             _answered(lead)
+        _bar(lead, turn.model, target, disposition, fields["reason"])
         lead.resting_until = 0 if target else lead.resting_until
         turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id, answered=took)
         if target == CUSTOMER:
@@ -88,6 +90,14 @@ def _answered(lead: Lead) -> None:
     episode = lead.episode
     if episode is not None:
         lead.episode = Episode(episode.episode_id, episode.started_at, episode.mql_id, episode.sql_id)
+
+
+def _bar(lead: Lead, model: Model, target: str, disposition: str, reason: str | None) -> None:
+    """Whom a persona has disqualified sales may refuse for ever, too; whom it takes on it no longer does."""
+    if target:
+        lead.barred = False
+    elif lead.stage == DISQUALIFIED and disposition in _REFUSALS and model.rest.lasts(reason) is None:
+        lead.barred = True
 
 
 def _in_words(disposition: str, reason: str | None, actor: str | None) -> str:

@@ -164,6 +164,7 @@ def rest(turn: Turn, at: int, cause: str, reason: str | None, said: str | None, 
     if lasts is None:
         turn.change(at, cause, to=DISQUALIFIED, reason=said, qualification_id=qualification_id, answered=answered)
         lead.resting_until = 0
+        lead.barred = True
     else:
         lead.resting_until = at + lasts
         turn.change(

@@ -15,11 +15,12 @@ from streams.errors import LeadstreamError
 from streams.kafka import ensure_topics
 from streams.monitoring.relay import RelayMetrics
 from streams.relay.building import Built, build
-from streams.relay.delivery import Courier, Surroundings
+from streams.relay.delivery import Courier
 from streams.relay.feedback.server import feedback_app
 from streams.relay.outbox import Outbox
 from streams.relay.serving import health_app, serve
-from streams.relay.targets import Targets
+from streams.relay.settings import Targets
+from streams.relay.surroundings import Surroundings
 from streams.topics import OUTPUT_TOPICS, TOPICS, relay_memory_topic, relay_retries_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
@@ -70,6 +71,8 @@ async def _run(targets: Targets, shared: Surroundings, metrics_host: str, metric
             built[name] = build(name, target, shared.now)
             stack.push_async_callback(built[name].http.close)
         couriers = [Courier(name, targets.targets[name], one.delivery, shared) for name, one in built.items()]
+        for courier in couriers:
+            built[courier.name].http.guard = courier.alive
         if metrics_port is not None:
             app = health_app(shared.metrics.registry, lambda: all(one.joined for one in couriers))
             await stack.enter_async_context(serve(app, metrics_host, metrics_port, "--metrics-port"))

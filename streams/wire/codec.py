@@ -113,6 +113,13 @@ class Codec:
             return None
         return event if end == len(raw) else None
 
+    def own_prefix(self, topic: str, raw: bytes | None) -> bytes | None:
+        """The framing of `raw`, if `decode_valid` took such a value: whatever begins so is of our current schema."""
+        if not raw:
+            return None
+        prefix = raw[: framing.SINGLE_OBJECT_SIZE if raw[0] else framing.CONFLUENT_SIZE]
+        return prefix if (topic, prefix) in self._valid else None
+
     def _writer(self, topic: str) -> tuple[bytes, dict[str, Any]]:
         schema = self._schemas.of_topic(topic)
         if self._registry is None:

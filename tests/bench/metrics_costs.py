@@ -37,6 +37,8 @@ _TOPICS = tuple(topic.name for topic in SOURCE_TOPICS)
 class Nothing(Observer):
     """A worker without metrics."""
 
+    def ignored(self, reason: str, records: int, partition: int) -> None: ...
+
     def happened(self, one: Transition, partition: int, arrival: int | None) -> None: ...
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
@@ -65,7 +67,9 @@ def run(work: list[tuple[int, list[PlainRecord]]], told: WorkerMetrics | Nothing
     clock = Clock("stream", 120_000)
     began = time.process_time()
     for number, records in work:
-        items = [(record, logic.decode(record)) for record in records]
+        shortcut, decode = logic.shortcut, logic.decode
+        found = [decode(one) for one in records] if shortcut is None else shortcut.decode(records, decode)
+        items = list(zip(records, found, strict=True))
         batch = StateBatch(states[number], logic)
         logic.begin(batch)
         batch.run(items, clock)

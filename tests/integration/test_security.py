@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from tests.crm_servers import Subscriber, serving
 
 from streams.access import CRM_GROUPS, Role, roles
 from streams.kafka import DEFAULT_APP, READER_GROUP
 from streams.topics import TOPICS
-from tests.crm_servers import Subscriber, serving
 from tests.processes import await_line, eventually, leadstream, running
 from tests.relay_bed import SECRETS, webhook
 from tests.rights import Tried, works

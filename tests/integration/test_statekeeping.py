@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import NewPartitions
+from tests.crm_servers import Subscriber, serving
 
 from streams.kafka import admin_client, require_broker
 from streams.local.broker import EmbeddedBroker
 from streams.topics import INPUT_TOPICS, SOURCE_TOPICS, TOPICS
-from tests.crm_servers import Subscriber, serving
 from tests.kafka_topics import changelog_of, ends_of, read_all
 from tests.processes import eventually, leadstream, running_worker
 from tests.relay_bed import produce, running_relay, webhook

@@ -6,6 +6,7 @@ Durations are int milliseconds; points, thresholds and fits are floats in points
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -174,6 +175,11 @@ class Noise:
     bots: bool
 
 
+def numbered(identity: str, number: int) -> str:
+    """The identity of a model that came back `number` times while others were in force."""
+    return f"{identity} {number}" if number else identity
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A loaded model file. `version` is carried in every output event."""
@@ -207,6 +213,14 @@ class Model:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", f"{self.version} {self.digest}")
+
+    def again(self, number: int) -> Model:
+        """The same model, that came back `number` times: leads tell by its identity which time judged them."""
+        if not number:
+            return self
+        twin = copy.copy(self)
+        object.__setattr__(twin, "identity", numbered(self.identity, number))
+        return twin
 
     def matching(self, kind: str, fields: Mapping[str, Any]) -> tuple[Rule, ...]:
         """The rules that give for an event of `kind`: the first that matches, and every matching one marked `also`."""
