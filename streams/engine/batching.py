@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
-from streams.engine.envelope import READ, VERSION, due_of, wrap
+from streams.engine import envelope
+from streams.engine.envelope import READ, due_of, wrap
 
 
 def _compiled() -> ModuleType | None:
@@ -30,7 +31,7 @@ Changed = dict[bytes, bytes | None]
 def wrap_all(packed: Packed, changed: Changed) -> None:
     """Put each key's (packed state, due time in ms or None) into its envelope, and that into `changed`."""
     if _native is not None:
-        _native.wrap_all(VERSION, packed, changed)
+        _native.wrap_all(envelope.VERSION, packed, changed)
     else:
         plain_wrap_all(packed, changed)
 
