@@ -11,7 +11,6 @@ from pathlib import Path
 from streams.errors import UsageError
 from streams.modelfile import read_model
 from streams.qualification.model.values import Model
-from streams.qualification.succession import differences, half_lives_of
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +55,7 @@ class ModelWatch:
             return
         if model.identity == self._model.identity:
             return
-        said = differences(half_lives_of(self._model), model)
-        log.info("model %s follows %s%s", model.version, self._model.version, "".join(f"; {one}" for one in said))
+        log.info("model %s follows %s", model.version, self._model.version)
         self._model = model
         self._offer(model)
         self._taken("accepted")

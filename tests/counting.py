@@ -77,3 +77,6 @@ class CountingLogic:
 
     def unpack(self, payload: bytes) -> Count:
         return Count(*struct.unpack(">qq", payload))
+
+    def label(self, state: Count) -> str:
+        return "once" if state.number == 1 else "more"

@@ -12,11 +12,11 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from hubspot.crm import contacts
+from hubspot.crm import contacts, properties
 from hubspot.crm.associations import v4 as associations
 from hubspot.crm.objects import tasks
 
-_MODULES = (contacts, tasks, associations)
+_MODULES = (contacts, tasks, associations, properties)
 
 
 @cache

@@ -40,18 +40,21 @@ def written(sections: dict[str, Any]) -> str:
     return "".join(f"{name}: {pen.encode(value)}\n" for name, value in sections.items())
 
 
-def model_file(dice: Random, *, odd: bool) -> dict[str, Any]:
+def model_file(dice: Random, *, odd: bool, views: bool = False) -> dict[str, Any]:
     """The sections of a file that is right, but for cells that may contradict the thresholds.
 
-    `odd`: with the largest and smallest values, and times of milliseconds.
+    `odd`: with the largest and smallest values, and times of milliseconds. `views`: most rules are about page views,
+    and no fact is.
     """
-    return _File(dice, odd).sections()
+    return _File(dice, odd, views).sections()
 
 
 class _File:
-    def __init__(self, dice: Random, odd: bool) -> None:
+    def __init__(self, dice: Random, odd: bool, views: bool) -> None:
         self._dice = dice
         self._odd = odd
+        self._kinds = (*BEHAVIOUR, *["page_view"] * 10) if views else BEHAVIOUR
+        self._remembered = BEHAVIOUR[1:] if views else BEHAVIOUR
 
     def sections(self) -> dict[str, Any]:
         dice = self._dice
@@ -139,7 +142,7 @@ class _File:
 
     def _rules(self, groups: list[str]) -> list[dict[str, Any]]:
         dice = self._dice
-        rules = [self._rule(n, dice.choice(BEHAVIOUR), groups) for n in range(dice.randint(1, 10))]
+        rules = [self._rule(n, dice.choice(self._kinds), groups) for n in range(dice.randint(1, 10))]
         asked: set[str] = set()
         kept = []
         for rule in rules:  # what nothing can reach is refused
@@ -163,7 +166,7 @@ class _File:
             }
             rule["points_per"] = per | {"points": self._points()}
             if dice.random() < 0.5:
-                per["at_most"] = dice.choice([1, 5, 10**12])
+                per["at_most"] = dice.choice([1, 5, 10**9])
         else:
             rule["points"] = self._points()
         if dice.random() < 0.4:
@@ -173,7 +176,7 @@ class _File:
         return rule
 
     def _fact(self) -> dict[str, Any]:
-        kind = self._dice.choice(BEHAVIOUR)
+        kind = self._dice.choice(self._remembered)
         fact: dict[str, Any] = {"on": kind, "when": self._when(kind, 1)}
         if self._dice.random() < 0.6:
             fact["until"] = self._when(kind, 1)

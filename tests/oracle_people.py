@@ -151,10 +151,18 @@ class Person(Oracle):
         self.number += 1
         self._people.told.append((self.id_, self.number, what))
 
+    def ends(self, at: int, cause: str) -> None:
+        """An id that was a lead once is not even an alias any more."""
+        if self.number:
+            self.history.append(Happened(at, cause, "visitor", "visitor"))
+            self._says(self.history[-1])
+        self.number = 0
+
     def _forget(self, at: int, cause: str) -> None:
+        asked_at = self._life.events[-1].occurred_at if cause == "ERASED" else at
         super()._forget(at, cause)
         self.number = self.unlinked_at = 0
-        self._people.ended(self.id_, at)
+        self._people.ended(self.id_, asked_at, at, cause)
 
 
 def _among(one: Given, those: list[Given]) -> bool:
@@ -196,11 +204,11 @@ class People:
         for id_ in [*self.persons, *self.pointers]:
             self._say(lambda one=id_: self._pass_time(one, at))  # type: ignore[misc]
 
-    def ended(self, id_: str, until: int) -> None:
+    def ended(self, id_: str, asked_at: int, until: int, cause: str) -> None:
         """Nothing is known under an id any more: those that point to it do so no more, but for newer links."""
         for one, pointer in list(self.pointers.items()):
             if pointer.to == id_:
-                self._words.append(lambda one=one: self._ended(one, id_, until))  # type: ignore[misc]
+                self._words.append(lambda one=one: self._ended(one, id_, asked_at, until, cause))  # type: ignore[misc]
 
     def _say(self, word: Callable[[], None]) -> None:
         self._words.append(word)
@@ -220,13 +228,13 @@ class People:
         pointer = self.pointers.get(id_)
         if pointer is None or pointer.ends is None or pointer.ends > at:
             return pointer
-        self._drop(id_, pointer.ends)
+        self._drop(id_, pointer.ends, pointer.ends, pointer.ends, "EXPIRED")
         return None
 
-    def _drop(self, id_: str, until: int) -> None:
+    def _drop(self, id_: str, at: int, asked_at: int, until: int, cause: str) -> None:
         del self.pointers[id_]
-        self.person(id_).number = 0
-        self.ended(id_, until)
+        self.person(id_).ends(at, cause)
+        self.ended(id_, asked_at, until, cause)
 
     def _hear(self, event: Event) -> None:
         if event.kind == "identity_link":
@@ -240,7 +248,7 @@ class People:
         pointer, person = self._pointer(id_, at), self.person(id_)
         if pointer is not None and pointer.to is not None and id_ not in passed:
             if event.kind == "erasure":
-                self._drop(id_, at)
+                self._drop(id_, at, event.occurred_at, at, "ERASED")
             to = pointer.to
             self._words.append(lambda: self._event(to, event, (*passed, id_)))
             return
@@ -309,12 +317,13 @@ class People:
             del self.pointers[id_]
         person.absorb(theirs, at, since, arrival)
 
-    def _ended(self, id_: str, target: str, until: int) -> None:
-        pointer = self._pointer(id_, self._now(until))
+    def _ended(self, id_: str, target: str, asked_at: int, until: int, cause: str) -> None:
+        at = self._now(asked_at)
+        pointer = self._pointer(id_, at)
         if pointer is None or pointer.to != target:
             return
         if pointer.since > until:
             since = pointer.since
             self._words.append(lambda: self._meet(target, (id_,), None, since, since))
         else:
-            self._drop(id_, until)
+            self._drop(id_, at, asked_at, until, cause)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap, SchemaRegistry
+from streams.cli.options import (
+    DEFAULT_BOOTSTRAP,
+    LOOPBACK,
+    Bootstrap,
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    SchemaRegistry,
+)
 from streams.errors import UsageError
 
 
@@ -48,10 +55,12 @@ def collector(
         ),
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics (/metrics) on this port.")
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve Prometheus metrics (/metrics) on this port.", show_default=False),
     ] = None,
-    metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="Serve metrics on this address.")] = "127.0.0.1",
+    metrics_host: MetricsHost = LOOPBACK,
     schema_registry: SchemaRegistry = None,
+    log_format: LogFormatOption = LogFormat.text,
     print_mapping: Annotated[
         bool, typer.Option("--print-mapping", help="Print the default mapping, to begin one's own with, and end.")
     ] = False,
@@ -104,8 +113,9 @@ def collector(
     from streams.collector.privacy import networks
     from streams.collector.reception import Settings
     from streams.collector.server import Serving, read_secret, run_collector
+    from streams.monitoring.logs import set_up_logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    set_up_logging("collector", log_format)
     settings = Settings(
         WriteKeys(None) if write_keys is None else read_write_keys(write_keys),
         read_mapping(mapping),

@@ -132,6 +132,8 @@ def _send(bootstrap: str, app: str, letters: list[Letter]) -> tuple[int, list[tu
         one = letter.record
         if one["value"] is None or len(one["value"]) != one["size"]:
             kept.append((letter, "its value was too large to be kept whole; publish it again from where it came from"))
+        elif one["partition"] < 0:
+            kept.append((letter, "it came by HTTP and never was a record; have its sender mend it and send it again"))
         elif one["topic"] not in TOPICS:
             kept.append((letter, f"it came from {one['topic']}, which is no topic of leadstream's"))
         else:

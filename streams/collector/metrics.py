@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from streams import __version__
 from streams.errors import LeadstreamError
+
+# A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Outcome = Literal["published", "dead_letter", "opted_out", "unavailable", "bot"]
 _PROTOCOLS: Final = ("segment", "snowplow", "pixel", "download", "booking")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
-from streams.engine.envelope import VERSION, due_of, wrap
+from streams.engine.envelope import READ, VERSION, due_of, wrap
 
 
 def _compiled() -> ModuleType | None:
@@ -21,6 +21,7 @@ def _compiled() -> ModuleType | None:
 
 
 _native = _compiled()
+_VERSIONS = bytes(READ)
 
 Packed = dict[bytes, tuple[bytes, int | None]]
 Changed = dict[bytes, bytes | None]
@@ -40,28 +41,36 @@ def plain_wrap_all(packed: Packed, changed: Changed) -> None:
         changed[key] = wrap(payload, due)
 
 
-def apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> list[tuple[int, bytes]]:
-    """Put `changed` into `values`, None for what is gone. Returns the (due time, key) for which a timer must be set: a
-    later due time needs none of its own, as the earlier one finds it when it comes up; one that was `taken` is no more.
+Applied = tuple[list[tuple[int, bytes]], int]
+
+
+def apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> Applied:
+    """Put `changed` into `values`, None for what is gone.
+
+    Returns the (due time, key) for which a timer must be set, and by how many bytes keys and values have grown. A later
+    due time needs no timer of its own, as the earlier one finds it when it comes up; one that was `taken` is no more.
     """
     if _native is not None:
-        timers: list[tuple[int, bytes]] = _native.apply_all(VERSION, values, changed, taken)
-        return timers
+        applied: Applied = _native.apply_all(_VERSIONS, values, changed, taken)
+        return applied
     return plain_apply_all(values, changed, taken)
 
 
-def plain_apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> list[tuple[int, bytes]]:
+def plain_apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> Applied:
     """`apply_all` in plain words."""
-    timers = []
+    timers, grown = [], 0
     for key, value in changed.items():
+        before = values.get(key)
+        if before is not None:
+            grown -= len(key) + len(before)
         if value is None:
             values.pop(key, None)
             continue
-        before = values.get(key)
         values[key] = value
+        grown += len(key) + len(value)
         due = due_of(value)
         if due is not None:
             known = due_of(before) if before is not None else None
             if known is None or due < known or key in taken:
                 timers.append((due, key))
-    return timers
+    return timers, grown

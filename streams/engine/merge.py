@@ -101,6 +101,15 @@ class SourceBuffer:
         self.settles_at = 0 if live else accepted_at + SETTLE_MS
         return True
 
+    def oldest(self) -> tuple[int | None, int | None]:
+        """When the first record that waits here arrived and when it occurred, in ms, as far as that is known."""
+        if self._index < len(self._items):
+            record, item = self._items[self._index]
+            return record.timestamp, item.time
+        if self._chunks:
+            return self._chunks[0][0][0].timestamp, None
+        return None, None
+
     @property
     def last_rank(self) -> int:
         """Rank of the last decoded record: no later one has a smaller rank."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from streams.engine.clock import Clock
@@ -117,7 +118,8 @@ class PartitionRunner:
         await self.committer.commit(effects)
         seconds = time.monotonic() - began
         self.state.apply(effects)
-        self._observer.committed(self.state.number, len(items), len(due), seconds)
+        records = Counter(record.topic for record, _ in items)
+        self._observer.committed(self.state.number, records, len(due), seconds)
         return True
 
     def _decode(self, records: Sequence[Record]) -> Sequence[Item]:

@@ -92,7 +92,8 @@ class Progress:
     `applied` is the last applied offset of each source topic. `live` says whether the record that set the
     stream time arrived within grace of when it occurred. `partitions` is the number of partitions that keys
     were spread over. `note` is what the application keeps with the partition. `waking` says that keys which
-    `Batch.wake_all` woke have not been seen yet: after a restart all are woken again.
+    `Batch.wake_all` woke have not been seen yet: after a restart all are woken again. `labels` says how many keys
+    there are of each `Logic.label`; None in what a release wrote that did not count them.
     """
 
     applied: dict[str, int]
@@ -101,6 +102,7 @@ class Progress:
     partitions: int
     note: bytes = b""
     waking: bool = False
+    labels: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,13 @@ class PackedBatch(Protocol):
 
 
 class Shortcut(Protocol):
-    """A quicker way through common records. What it does is what `Logic.decode` and `Logic.handle` would have done."""
+    """A quicker way through common records. What it does is what `Logic.decode` and `Logic.handle` would have done.
+
+    `label` is that of all keys that it makes (`Logic.label`); those that there are keep theirs.
+    """
+
+    @property
+    def label(self) -> str: ...
 
     def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Any]:
         """An item for each record of a chunk, by `otherwise` where the logic must look."""
@@ -244,6 +252,9 @@ class Logic(Protocol):
     def unpack(self, payload: bytes) -> Any:
         """The inverse of `pack`. Raises for bytes that it did not write."""
 
+    def label(self, state: Any) -> str:
+        """What kind of state this is, for counting: one of a few."""
+
 
 class Observer:
     """What happens inside, for metrics and health. Does nothing; override what is of interest. Must not
@@ -257,12 +268,15 @@ class Observer:
         """The group assigned these partitions; those that are new here are about to be restored."""
 
     def restoring(self, partition: int, done: int, end: int) -> None:
-        """`done` of `end` changelog offsets are read."""
+        """`done` of `end` changelog offsets are read; called first, for all that are assigned, before any is."""
 
     def restored(self, partition: int, keys: int, seconds: float) -> None: ...
 
-    def committed(self, partition: int, records: int, due: int, seconds: float) -> None:
-        """A batch of so many records and due keys is durable; `seconds` is what the transaction took."""
+    def committed(self, partition: int, records: Mapping[str, int], due: int, seconds: float) -> None:
+        """A batch of so many records of each topic and due keys is durable; `seconds` is what the transaction took."""
+
+    def aborted(self, partition: int) -> None:
+        """A transaction was aborted; the same effects are written again."""
 
     def waiting(self, reason: str) -> None:
         """Progress waits for something outside (a registry, an open transaction elsewhere)."""

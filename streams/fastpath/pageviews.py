@@ -10,11 +10,11 @@ from ipaddress import IPv4Network
 from types import ModuleType
 from typing import Any, Protocol
 
-from streams.engine.envelope import VERSION
+from streams.engine.envelope import READ
 from streams.engine.seam import Item, PackedBatch, Record
 from streams.qualification.due import thresholds_of
 from streams.qualification.interest import MAX_AGE_DAYS, STRONGEST
-from streams.qualification.lead import LONGEST_TEXT, Lead
+from streams.qualification.lead import LONGEST_TEXT, VISITOR, Lead
 from streams.qualification.memory import REMEMBERED_EVENTS, host_of
 from streams.qualification.model.values import LOWEST_BAND, Model, Rule
 from streams.qualification.noise import is_bot, is_internal
@@ -48,9 +48,7 @@ def compiled() -> ModuleType | None:
 class Counter(Protocol):
     """What hears of what is done here."""
 
-    def consumed(self, topic: str, records: int = 1) -> None: ...
-
-    def ignored(self, reason: str, records: int) -> None: ...
+    def ignored(self, reason: str, records: int, partition: int) -> None: ...
 
 
 class ViewReader:
@@ -88,13 +86,15 @@ class ViewReader:
         """The short way under `model`; None for a model that asks more than it can do."""
         try:
             return PageViews(self, model, partitions, counter)
-        except (ValueError, UnicodeEncodeError) as error:
+        except (ValueError, OverflowError) as error:
             log.info("page views go the long way: %s", error)
             return None
 
 
 class PageViews:
     """A `Shortcut` of the engine. Raises ValueError for a model that it can't serve."""
+
+    label = VISITOR
 
     def __init__(self, reader: ViewReader, model: Model, partitions: int, counter: Counter) -> None:
         if model.facts_on.get(_KIND):
@@ -117,9 +117,8 @@ class PageViews:
             items, start, batch.values, batch.opened, batch.packed, batch.stream_time, batch.partition
         )
         if place > start:
-            self._counter.consumed(TOPIC, place - start)
             for reason, records in self._stepper.take_ignored().items():
-                self._counter.ignored(reason, records)
+                self._counter.ignored(reason, records, batch.partition)
         return place, time, arrival
 
     def _described(self, partitions: int) -> dict[str, Any]:
@@ -152,7 +151,7 @@ class PageViews:
             "checks_bots": noise.bots,
             "checks_internal": bool(noise.internal),
             "looked_at": tuple(sorted(looked_at)),
-            "version": VERSION,
+            "versions": bytes(READ),
             "partitions": partitions,
             "remembered": _REMEMBERED,
             "verdict": self._verdict,

@@ -20,11 +20,11 @@ from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
 from streams.qualification.identity import let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
-from streams.qualification.messages import Forward
+from streams.qualification.messages import Forward, Link, Merge
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
 from streams.qualification.step import judged_at, step_owned
-from streams.qualification.succession import Change, succeed
+from streams.qualification.succession import Change, differences, succeed
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.times import rfc3339
@@ -33,17 +33,20 @@ log = logging.getLogger(__name__)
 
 #: Models that this process has judged by and keeps: partitions may be a change or two apart, never so many.
 _MODELS_AT_HAND = 32
+#: What an id counts as that is a lead's alias.
+ALIAS = "alias"
 
 
 class Counter(Protocol):
     """What hears of all that happens to records and leads."""
 
-    def consumed(self, topic: str, records: int = 1) -> None: ...
+    def happened(self, one: Transition, partition: int, arrival: int | None) -> None:
+        """`arrival` is when the event came to Kafka that brought it about (ms), None when time did. It is not durable
+        before the partition's next commit.
+        """
 
-    def happened(self, one: Transition) -> None: ...
-
-    def ignored(self, reason: str, records: int) -> None:
-        """So many records were counted and nothing else, for `reason`."""
+    def ignored(self, reason: str, records: int, partition: int) -> None:
+        """So many records were counted and nothing else, for `reason`: as many `Ignored`."""
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
 
@@ -80,18 +83,24 @@ class LeadLogic:
     def begin(self, batch: Batch) -> bool:
         """Let a model that was offered take over, at this point of the partition's stream: as of its clock."""
         offered = self._offered
-        note = noted(batch.note)
-        if note is not None and note.current.model == offered.identity:
-            self._model = self._at_hand(offered, note.current)
+        before = noted(batch.note)
+        if before is not None and before.current.model == offered.identity:
+            self._model = self._at_hand(offered, before.current)
             return False
-        note = take_over(note, offered, batch.clock or 0, self._now(), waking=batch.waking)
+        note = take_over(before, offered, max(0, batch.clock or 0), self._now(), waking=batch.waking)
         self._model = self._at_hand(offered, note.current)
         batch.note = note.packed()
         if batch.stream_time is None:
             return False  # nothing is there that could be carried over
         batch.wake_all()
-        since = rfc3339(note.current.since)
-        log.info("partition %d: judged by model %s as of %s", batch.partition, offered.version, since)
+        said = differences(before.current.half_lives, offered) if before is not None else []
+        log.info(
+            "partition %d: judged by model %s as of %s%s",
+            batch.partition,
+            offered.version,
+            rfc3339(note.current.since),
+            "".join(f"; {one}" for one in said),
+        )
         return True
 
     @property
@@ -128,7 +137,6 @@ class LeadLogic:
         if item.__class__ is not Decoded:  # the short way read it, and left it to us
             item = self._decode(record)
         event, key = item.event, record.key
-        self._counter.consumed(record.topic)
         if event is None or item.way is not None:
             self._stray_or_bad(record, item, batch)
             return
@@ -142,7 +150,7 @@ class LeadLogic:
             else:
                 batch.delete(key)
             if after.transitions:
-                self._say(key, after.transitions, batch)
+                self._say(key, after.transitions, batch, event.arrival)
         elif state is None and partition_of(key, self._partitions) != record.partition:
             self._counter.strayed(record.topic)
             batch.emit(self._strays.forwarding(key.decode(), event, Passing(record)))
@@ -174,11 +182,16 @@ class LeadLogic:
     def unpack(self, payload: bytes) -> State:
         return unpack(payload)
 
+    def label(self, state: State) -> str:
+        """The stage of a lead, `alias` for an id that is one."""
+        return state.stage if isinstance(state, Lead) else ALIAS
+
     def _take(self, key: bytes, state: State | None, event: Event, way: Passing, batch: Batch) -> None:
         """An event for an id: of a lead, an alias, or nothing yet."""
         time = batch.stream_time or 0
         outcome = receive_event(key.decode(), state, event, way.passed, time, self._model, batch.due(key))
-        self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+        known = state is not None
+        self._settle(key, known, outcome.state, outcome.due, outcome.transitions, batch, event.arrival)
         for one in outcome.transitions:
             if isinstance(one, Forward):
                 onward = Passing(way.source, way.hops, one.passed)
@@ -203,21 +216,30 @@ class LeadLogic:
             self._take(key, state, item.event, way, batch)
         elif item.message is not None:
             time = batch.stream_time or 0
-            outcome = receive(key.decode(), state, item.message, time, self._model, batch.due(key))
-            self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+            message = item.message
+            outcome = receive(key.decode(), state, message, time, self._model, batch.due(key))
+            arrival = message.arrival if isinstance(message, (Link, Merge)) else None
+            self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch, arrival)
 
     def _settle(
-        self, key: bytes, known: bool, state: State | None, due: int | None, out: Sequence[Transition], batch: Batch
+        self,
+        key: bytes,
+        known: bool,
+        state: State | None,
+        due: int | None,
+        out: Sequence[Transition],
+        batch: Batch,
+        arrival: int | None = None,
     ) -> None:
         if state is not None:
             batch.put(key, state, due)
         elif known:
             batch.delete(key)
-        self._say(key, out, batch)
+        self._say(key, out, batch, arrival)
 
-    def _say(self, key: bytes, out: Sequence[Transition], batch: Batch) -> None:
+    def _say(self, key: bytes, out: Sequence[Transition], batch: Batch, arrival: int | None) -> None:
         for one in out:
-            self._counter.happened(one)
+            self._counter.happened(one, batch.partition, arrival)
             if isinstance(one, Ignored):
                 continue
             if isinstance(one, (Qualified, Changed, Scored)):

@@ -52,8 +52,9 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
         return
     target = _TABLE[lead.stage][DISPOSITIONS.index(disposition)]
     qualification_id = answers or (lead.episode.qualification_id if lead.episode else None)
+    took = _response(turn, event, bool(target))
     if target == LEAD:
-        rest(turn, at, "FEEDBACK", fields["reason"], said)
+        rest(turn, at, "FEEDBACK", fields["reason"], said, took)
     elif target == SQL:
         qualify(turn, at, SQL, "FEEDBACK", path=SALES_PATH, answered=True)
     else:
@@ -61,7 +62,7 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
             _answered(lead)
         _bar(lead, turn.model, target, disposition, fields["reason"])
         lead.resting_until = 0 if target else lead.resting_until
-        turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id)
+        turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id, answered=took)
         if target == CUSTOMER:
             end_episode(lead, at)
     if target:
@@ -72,6 +73,16 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
 
 def _current(lead: Lead, qualification_id: str) -> bool:
     return lead.episode is not None and qualification_id in (lead.episode.mql_id, lead.episode.sql_id)
+
+
+def _response(turn: Turn, event: Event, leaves: bool) -> int | None:
+    """How long (ms) sales took for its first answer to an SQL; None when this is not it.
+
+    Without an SLA nothing is kept of answers that leave the lead an SQL; then the one counts by which it `leaves`.
+    """
+    lead = turn.lead
+    waited_for = leaves if turn.model.sla is None else lead.episode is not None and lead.episode.give_up_at > 0
+    return max(0, event.occurred_at - lead.stage_since) if lead.stage == SQL and waited_for else None
 
 
 def _answered(lead: Lead) -> None:

@@ -82,7 +82,7 @@ def receive(
     if isinstance(message, Merge):
         return _merge(id_, state, message, at, model, due)
     if isinstance(message, Forget):
-        return _forget(id_, state, message, due)
+        return _forget(id_, state, message, at, model, due)
     if message.to == id_:
         return _ignored(state, "self_link", due)
     if isinstance(state, Alias):
@@ -106,7 +106,8 @@ def let_time_pass(id_: str, state: State, at: int, model: Model) -> Outcome:
         if not _has_ended(state, at):
             return _alias(state)
         at = state.ends_at
-        return Outcome(None, forget_aliases(id_, state.aliases, message_id(id_, "end", str(at)), at, at))
+        end = Forget(id_, message_id(id_, "end", str(at)), at, id_, at, erased=False)
+        return _ended(state, end, at, model)
     after = advance_owned(state, at, model)
     return Outcome(after.lead, after.transitions, after.due)
 
@@ -177,7 +178,7 @@ def _until(turn: Turn, at: int, due: int | None) -> None:
         pass_time(turn, at)
 
 
-def _forget(id_: str, state: State | None, forget: Forget, due: int | None) -> Outcome:
+def _forget(id_: str, state: State | None, forget: Forget, at: int, model: Model, due: int | None) -> Outcome:
     """What the alias points to is gone, so is the alias, and so are those that point to it.
 
     An alias by a newer link stays. The target has forgotten it with everything else, so it says again what it is.
@@ -187,18 +188,29 @@ def _forget(id_: str, state: State | None, forget: Forget, due: int | None) -> O
     if state.since > forget.until:
         event_id = message_id(state.to, f"merge of {id_}", forget.event_id)
         return _alias(state, Merge(state.to, event_id, state.since, state.since, (id_,)))
-    return Outcome(None, forget_aliases(id_, state.aliases, forget.event_id, forget.occurred_at, forget.until))
+    return _ended(state, forget, at, model)
+
+
+def _ended(alias: Alias, end: Forget, at: int, model: Model, *further: Transition) -> Outcome:
+    """Nothing is left of the alias, as of `at`. Whoever was told of it as a lead hears that its numbers end here."""
+    turn = Turn(Lead(end.lead_id, at, sequence=alias.sequence), model)
+    if alias.sequence:
+        turn.forget(at, "ERASED" if end.erased else "EXPIRED", None)
+    told = forget_aliases(end.lead_id, alias.aliases, end.event_id, end.occurred_at, end.until, erased=end.erased)
+    return Outcome(None, [*turn.out, *told, *further])
 
 
 def _event_at_alias(id_: str, alias: Alias, event: Event, passed: tuple[str, ...], at: int, model: Model) -> Outcome:
-    """An event under an alias goes on to the lead. One that has been here, or has come too far, ends the alias."""
+    """An event under an alias goes on to the lead. One that has been here, or has come too far, ends the alias.
+
+    An erasure ends each alias that it passes, so it comes to the end of the way, however long that is.
+    """
     erased = event.kind == "erasure"
+    if erased and alias.to is not None:
+        end = Forget(id_, event.event_id, event.occurred_at, alias.to, at, erased=True)
+        return _ended(alias, end, at, model, Forward(alias.to, ()))
     if alias.to is not None and _goes_on(id_, passed):
-        onward = Forward(alias.to, (*passed, id_))
-        if not erased:
-            return _alias(alias, onward)
-        told = forget_aliases(id_, alias.aliases, event.event_id, event.occurred_at, at)
-        return Outcome(None, [*told, onward])
+        return _alias(alias, Forward(alias.to, (*passed, id_)))
     after = step_owned(None, event, at, model, fresh=_lead_again(id_, alias, at, event.occurred_at))
     if after.lead is not None:
         return Outcome(after.lead, after.transitions, after.due)
@@ -276,4 +288,5 @@ def _aliases_with(id_: str, known: tuple[str, ...], merge: Merge) -> tuple[tuple
     aliases = with_alias(known, alias)
     if aliases is not None:
         return aliases, []
-    return known, forget_aliases(id_, (alias,), merge.event_id, merge.occurred_at, merge.occurred_at)
+    since = merge.occurred_at
+    return known, forget_aliases(id_, (alias,), merge.event_id, since, since, erased=False)

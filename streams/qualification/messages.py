@@ -50,7 +50,7 @@ class Merge(msgspec.Struct, frozen=True):
 
 class Forget(msgspec.Struct, frozen=True):
     """What was known of `target` is gone, as of what was asked for at `occurred_at` (ms): `lead_id` is no alias to it
-    any more, unless by a link that is newer than `until` (ms).
+    any more, unless by a link that is newer than `until` (ms). `erased`: somebody asked for it; else its time was over.
     """
 
     lead_id: str
@@ -58,6 +58,7 @@ class Forget(msgspec.Struct, frozen=True):
     occurred_at: int
     target: str
     until: int
+    erased: bool
 
 
 class Forward(msgspec.Struct, frozen=True):

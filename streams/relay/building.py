@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from streams.errors import UsageError
-from streams.relay import hubspot, salesforce, webhook
+from streams.relay import salesforce, webhook
 from streams.relay.credentials import Authorized, Credentials, FixedToken, OAuthToken
 from streams.relay.exchange import HttpSender, Request, Response, Sender
-from streams.relay.hubspot import HubspotDelivery
+from streams.relay.hubspot import account
+from streams.relay.hubspot.delivery import HubspotDelivery
 from streams.relay.salesforce import SalesforceDelivery
 from streams.relay.secrets import Secret, read_secret
+from streams.relay.settings import HubspotTarget, OAuth, SalesforceTarget, SecretAt, Target, WebhookTarget
 from streams.relay.target import TargetDelivery
-from streams.relay.targets import HubspotTarget, OAuth, SalesforceTarget, SecretAt, Target, WebhookTarget
 from streams.relay.webhook import WebhookDelivery
 
 Now = Callable[[], int]
@@ -58,7 +59,7 @@ def pretending(target: Target) -> Callable[[Request], Response]:
     """What answers in the target's place in a dry run."""
     if isinstance(target, WebhookTarget):
         return webhook.pretend
-    return hubspot.pretend if isinstance(target, HubspotTarget) else salesforce.pretend
+    return account.pretend if isinstance(target, HubspotTarget) else salesforce.pretend
 
 
 def _hubspot_credentials(where: str, target: HubspotTarget) -> Credentials:
@@ -69,7 +70,7 @@ def _hubspot_credentials(where: str, target: HubspotTarget) -> Credentials:
     assert oauth.refresh_token is not None, "checked likewise"
     refresh = secret_of(f"{where}.oauth.refresh_token", oauth.refresh_token)
     form = {"grant_type": "refresh_token", "refresh_token": refresh, **_client(where, oauth)}
-    return OAuthToken(f"{target.url}{hubspot.TOKEN}", form)
+    return OAuthToken(f"{target.url}{account.TOKEN}", form)
 
 
 def _salesforce_credentials(where: str, target: SalesforceTarget) -> Credentials:

@@ -40,28 +40,28 @@ class OAuthToken:
     def __init__(self, url: str, form: Mapping[str, str | Secret]) -> None:
         self._url = url
         self._form = form
-        self._token: str | None = None
+        self._token: Secret | None = None
         self._fetching = asyncio.Lock()
 
     async def token(self, sender: Sender) -> str:
         async with self._fetching:
             if self._token is None:
                 self._token = await self._fetch(sender)
-            return self._token
+            return self._token.reveal()
 
     def refused(self, token: str) -> bool:
-        if self._token == token:
+        if self._token is not None and self._token.reveal() == token:
             self._token = None
         return True
 
-    async def _fetch(self, sender: Sender) -> str:
+    async def _fetch(self, sender: Sender) -> Secret:
         form = {name: part.reveal() if isinstance(part, Secret) else part for name, part in self._form.items()}
         response = await sender.send(Request("POST", self._url, form=form))
         answer = response.json()
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if response.status != 200 or not isinstance(token, str):
             raise Unanswered(f"no access token: {describe(response)}")
-        return token
+        return Secret(token)
 
 
 class Authorized:

@@ -68,24 +68,24 @@ def plan_crm(
     settings: CrmSettings,
     fields: Mapping[str, str],
     statuses: Mapping[Any, str],
+    *,
+    by_address: bool,
 ) -> CrmPlan | Skipped:
-    """What to write of `item` into a CRM that has `known`. `fields` maps the CRM's names to facts, `now` is in ms."""
+    """What to write of `item` into a CRM that has `known`. `fields` maps the CRM's names to facts, `now` is in ms.
+    `by_address`: the CRM knows people by their e-mail address, so that all ids of a lead are one entry there.
+    """
     record = item.record
     news = news_of(record, known)
     if isinstance(news, str):
         return Skipped(news)
     email = (record.get("profile") or {}).get("email")
     cause = record.get("cause")
+    if cause == "MERGED" and record["to_stage"] == "visitor" and by_address:
+        # The id is an alias now: what becomes of the person is said under the other id, in no order with this.
+        return _nothing(item, known, news.remember)
     if cause in ("ERASED", "EXPIRED"):
-        erase = cause == "ERASED" and settings.erase
-        return CrmPlan(
-            event_id=item.event_id,
-            lead_id=item.lead_id,
-            email=None,
-            crm_id=known.crm_id,
-            erase=erase,
-            remember=news.remember,
-        )
+        nothing = _nothing(item, known, news.remember)
+        return msgspec.structs.replace(nothing, erase=True) if cause == "ERASED" and settings.erase else nothing
     if email is None and known.crm_id is None:
         return Skipped("no_key")
     facts = state_facts(record) if news.state else {}
@@ -110,6 +110,10 @@ def plan_crm(
     )
 
 
+def _nothing(item: Item, known: Remembered, remember: Remembered) -> CrmPlan:
+    return CrmPlan(event_id=item.event_id, lead_id=item.lead_id, email=None, crm_id=known.crm_id, remember=remember)
+
+
 def _task(item: Item, now: int, settings: CrmSettings) -> Task | None:
     record = item.record
     if record["stage"] not in settings.tasks_for:
@@ -119,12 +123,6 @@ def _task(item: Item, now: int, settings: CrmSettings) -> Task | None:
         return None
     due = record["respond_by"] if record["respond_by"] is not None else now
     return Task(item.event_id, headline(record), handoff_text(record), due)
-
-
-def merged_fields(defaults: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
-    """The mapping in force: the defaults, with the file's entries instead of or beside them; null takes one out."""
-    merged = {**defaults, **changes}
-    return {name: fact for name, fact in merged.items() if fact is not None}
 
 
 class Refused(Exception):

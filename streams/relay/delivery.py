@@ -9,16 +9,13 @@ raises.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
-import random
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from streams.monitoring.relay import RelayMetrics
 from streams.relay.breaker import Breaker
 from streams.relay.crm import CrmPlan
 from streams.relay.exchange import Delivered, Gone, Outcome, Rejected, Retry, Skipped
@@ -26,12 +23,12 @@ from streams.relay.intake import DEAD_LETTERS, NotOurs, Raw, Unreadable, item_of
 from streams.relay.lanes import Item, Lanes
 from streams.relay.memory import NOTHING, Memory
 from streams.relay.offsets import Offsets, Place
-from streams.relay.outbox import Outbox
+from streams.relay.secrets import redacted
+from streams.relay.settings import Common
 from streams.relay.source import Source
+from streams.relay.surroundings import Surroundings
 from streams.relay.target import Plan, TargetDelivery
-from streams.relay.targets import Common
 from streams.wire.bad import BadRecord
-from streams.wire.codec import Codec
 from streams.wire.deadletters import dead_letter, letter_key
 from streams.wire.registry import RegistryUnavailable
 
@@ -41,22 +38,10 @@ _FULL = 1000
 _COMMIT_S = 1.0
 _LAG_S = 5.0
 _GIVE_UP_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all targets of a process share. `now` is the wall clock in ms, `clock` a monotonic one in seconds."""
-
-    bootstrap: str
-    group_prefix: str
-    retries_topic: str
-    memory_topic: str
-    codec: Codec
-    outbox: Outbox
-    metrics: RelayMetrics
-    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    clock: Callable[[], float] = time.monotonic
-    jitter: Callable[[], float] = random.random
+#: Less than the session's time-out, after which partitions are given to others.
+_STANDSTILL_S = 10.0
+#: What is written in one transaction is seen on its topics one after the other, milliseconds apart.
+_HOLD_S = 0.25
 
 
 class Courier:
@@ -79,11 +64,20 @@ class Courier:
         self._source = Source(
             shared.bootstrap,
             f"{shared.group_prefix}-{name}",
-            [*settings.topics, shared.retries_topic],
+            settings.topics,
+            [shared.retries_topic],
             shared.memory_topic,
             self,
+            shared.clock,
         )
+        self._places: set[Place] = set()
+        #: A lead's count runs over these three: who hears of all of them knows when one is missing.
+        self._counted = set(settings.topics) >= {"mql-events", "sql-events", "lifecycle-events"}
         shared.metrics.target(name)
+
+    def alive(self) -> bool:
+        """Whether the partitions are ours for sure: a process that stood still may have lost them without hearing."""
+        return self._source.silent_s() < _STANDSTILL_S
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until `stopping`; what is in flight then is finished first, what waits stays on its topic."""
@@ -102,7 +96,7 @@ class Courier:
     async def _read(self, stopping: asyncio.Event) -> None:
         committed = measured = self._shared.clock()
         while not stopping.is_set():
-            for raw in await self._source.read(pause=self._offsets.unfinished >= _FULL):
+            for raw in await self._source.read(_FULL - self._offsets.unfinished):
                 await self._take(raw)
             self._wake.set()
             now = self._shared.clock()
@@ -111,13 +105,16 @@ class Courier:
                 await self._commit()
             if now - measured >= _LAG_S:
                 measured = now
-                self._shared.metrics.waiting(self.name, len(self._lanes), await self._source.lag())
+                self._shared.metrics.waiting(self.name, self._offsets.unfinished, await self._source.lag())
 
     async def _take(self, raw: Raw) -> None:
         place = (raw.topic, raw.partition)
         self._offsets.read(place, raw.offset)
         found = await self._decoded(raw)
         if isinstance(found, Item):
+            if self._counted and not found.retried:
+                age_s = (self._shared.now() - raw.at) / 1000
+                found.hold_until = found.seen + max(0.0, min(_HOLD_S, _HOLD_S - age_s))
             self._lanes.add(found)
             return
         if isinstance(found, Unreadable):
@@ -145,14 +142,15 @@ class Courier:
     async def assigned(self, memory: dict[int, dict[bytes, bytes]], places: Sequence[Place]) -> None:
         for number, values in memory.items():
             self._memory.take_over(number, values)
+        self._places |= set(places)
         self.joined = True
 
     async def revoked(self, places: Sequence[Place], lost: bool) -> dict[Place, int]:
         """What is in flight gets a moment to end, so that the next owner doesn't deliver the same lead beside us."""
+        self._places -= set(places)
         self._lanes.drop(places)
         if self._flights and not lost:
             await asyncio.wait(set(self._flights), timeout=_GIVE_UP_S)
-            self._lanes.drop(places)  # what was put back meanwhile
         due = {place: offset for place, offset in self._offsets.due().items() if place in places}
         for place in places:
             self._offsets.forget(place)
@@ -165,7 +163,7 @@ class Courier:
         while True:
             self._wake.clear()
             self._shared.metrics.breaker(self.name, self._breaker.open)
-            while len(self._flights) < self._settings.concurrency and self._breaker.may_start(len(self._flights)):
+            while self._may_start():
                 items = self._lanes.take(1 if self._breaker.open else self._target.batch_size)
                 if not items:
                     break
@@ -178,6 +176,10 @@ class Courier:
                 await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:
                 continue
+
+    def _may_start(self) -> bool:
+        flying = len(self._flights)
+        return self.alive() and flying < self._settings.concurrency and self._breaker.may_start(flying)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flights.discard(flight)
@@ -194,7 +196,7 @@ class Courier:
                 planned.append((item, plan))
         if not planned:
             return
-        outcomes = await self._target.deliver([plan for _, plan in planned])
+        outcomes = [_told(one) for one in await self._target.deliver([plan for _, plan in planned])]
         self._judge(outcomes)
         for (item, plan), outcome in zip(planned, outcomes, strict=True):
             await self._settle(item, plan, outcome)
@@ -223,7 +225,10 @@ class Courier:
             if item.attempts < self._settings.retry.attempts:
                 metrics.retried(self.name)
                 item.not_before = self._shared.clock() + self._pause(item.attempts, outcome.wait_s)
-                self._lanes.put_back(item)
+                if item.place in self._places:
+                    self._lanes.put_back(item)
+                else:  # another relay has it now
+                    self._lanes.finish(item)
                 return
             outcome = Rejected(f"{outcome.detail} (after {item.attempts} tries)")
         if isinstance(outcome, Gone) and not self._disabled:
@@ -242,7 +247,7 @@ class Courier:
 
     async def _remember(self, item: Item, plan: Plan, outcome: Delivered | Skipped) -> None:
         """Before the lead's next record goes: a relay that is killed after that must know of this one."""
-        if plan.remember is None:
+        if plan.remember is None or item.place not in self._places or not self.alive():
             return
         remember = plan.remember
         crm_id = outcome.crm_id if isinstance(outcome, Delivered) else None
@@ -257,8 +262,13 @@ class Courier:
         letter = dead_letter(self._consumer, source, bad, shared.now(), lead_id)
         await shared.outbox.write(DEAD_LETTERS, letter_key(source), shared.codec.encode(DEAD_LETTERS, letter))
         shared.metrics.parked(self.name)
+        # Not why: a CRM's answer may quote the lead's address. The letter has it.
         log.warning(
-            "%s: %s offset %d/%d is parked: %s", self.name, source.topic, source.partition, source.offset, bad.detail
+            "%s: %s offset %d/%d is parked; `leadstream dead-letters list` says why",
+            self.name,
+            source.topic,
+            source.partition,
+            source.offset,
         )
 
     def _pause(self, attempts: int, asked_s: float | None) -> float:
@@ -270,6 +280,13 @@ class Courier:
     def _finish(self, item: Item) -> None:
         self._lanes.finish(item)
         self._offsets.finish(item.place, item.offset)
+
+
+def _told(outcome: Outcome) -> Outcome:
+    """An outcome that may be told: targets may repeat in their errors what they were sent, secrets too."""
+    if isinstance(outcome, Retry | Rejected | Gone):
+        return dataclasses.replace(outcome, detail=redacted(outcome.detail))
+    return outcome
 
 
 def _raw_of(item: Item) -> Raw:

@@ -17,8 +17,8 @@ from streams.relay.exchange import Delivered, Request, Response, Skipped
 from streams.relay.intake import Raw, Unreadable, item_of
 from streams.relay.lanes import Item
 from streams.relay.memory import NOTHING, Remembered
+from streams.relay.settings import TOPICS, Targets
 from streams.relay.source import RelayFailed, raw_of
-from streams.relay.targets import TOPICS, Targets
 from streams.wire.codec import Codec
 
 

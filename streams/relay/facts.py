@@ -108,6 +108,10 @@ def is_qualification(record: Record) -> bool:
     return "fit_evidence" in record
 
 
+def is_score(record: Record) -> bool:
+    return "as_of" in record
+
+
 def stage_of(record: Record) -> str:
     """The lead's stage after the record: one of the Stage symbols."""
     if is_qualification(record):
@@ -119,3 +123,9 @@ def time_of(record: Record) -> int:
     """The moment that the record is of, in ms since the epoch."""
     at: int = record["as_of"] if "as_of" in record else record["occurred_at"]
     return at
+
+
+def merged_fields(defaults: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """The mapping in force: the defaults, with the file's entries instead of or beside them; null takes one out."""
+    merged = {**defaults, **changes}
+    return {name: fact for name, fact in merged.items() if fact is not None}

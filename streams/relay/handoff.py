@@ -24,16 +24,23 @@ _KINDS: Final = (
     ("activity", "Also"),
 )
 _MOST_SUBJECTS: Final = 4
+_LONGEST_SUBJECT: Final = 120
+_LONGEST_HEADLINE: Final = 255
 
 
 def handoff_text(record: Record) -> str:
     """A Qualification in plain lines, without markup."""
-    return "\n".join(_lines(record))
+    return "\n".join(map(_in_one_line, _lines(record)))
 
 
 def headline(record: Record) -> str:
     """One line for a task's subject: what the lead is, who it is and of which company."""
-    return f"{record['stage']}: {_who(record['profile'] or {}, record['lead_id'])}"
+    return _in_one_line(f"{record['stage']}: {_who(record['profile'] or {}, record['lead_id'])}")[:_LONGEST_HEADLINE]
+
+
+def _in_one_line(text: str) -> str:
+    """What leads and trackers say must not look like lines of ours."""
+    return " ".join(text.split())
 
 
 def _lines(record: Record) -> Iterator[str]:
@@ -68,9 +75,13 @@ def _behaviour(evidence: list[Record]) -> Iterator[str]:
             if one["kind"] == kind:
                 subjects.setdefault(one["subject"] or one["name"], one["occurred_at"])
         if subjects:
-            shown = [f"{subject} ({_day(at)})" for subject, at in list(subjects.items())[:_MOST_SUBJECTS]]
+            shown = [f"{_shortened(subject)} ({_day(at)})" for subject, at in list(subjects.items())[:_MOST_SUBJECTS]]
             more = len(subjects) - len(shown)
             yield f"{verb}: {', '.join(shown)}{f' and {more} more' if more > 0 else ''}"
+
+
+def _shortened(subject: str) -> str:
+    return subject if len(subject) <= _LONGEST_SUBJECT else f"{subject[: _LONGEST_SUBJECT - 3]}..."
 
 
 def _touches(first: Record | None, last: Record | None) -> Iterator[str]:

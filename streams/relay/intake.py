@@ -13,13 +13,14 @@ DEAD_LETTERS = "dead-letters"
 
 
 class Raw(NamedTuple):
-    """A record as it was read; as `streams.wire.deadletters` takes it."""
+    """A record as it was read; as `streams.wire.deadletters` takes it. `at` is its timestamp, in ms."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    at: int = 0
 
 
 class Unreadable(NamedTuple):

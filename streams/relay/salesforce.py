@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
-from streams.relay.crm import CrmPlan, Refused, Task, in_halves, in_rounds, merged_fields, plan_crm
+from streams.relay.crm import CrmPlan, Refused, Task, in_halves, in_rounds, plan_crm
 from streams.relay.exchange import (
     Delivered,
     Outcome,
@@ -23,13 +24,16 @@ from streams.relay.exchange import (
     Sender,
     Skipped,
     Unanswered,
+    describe,
     failure,
 )
-from streams.relay.facts import TIMES
+from streams.relay.facts import TIMES, merged_fields
 from streams.relay.lanes import Item
 from streams.relay.memory import Remembered
-from streams.relay.targets import SalesforceTarget
+from streams.relay.settings import SalesforceTarget
 from streams.wire.times import rfc3339
+
+T = TypeVar("T")
 
 TOKEN: Final = "/services/oauth2/token"
 DEFAULT_FIELDS: Final[Mapping[str, str]] = {
@@ -59,7 +63,8 @@ _PASSING: Final = frozenset(
         "REQUEST_RUNNING_TOO_LONG",
     }
 )
-_LONGEST_SUBJECT: Final = 255
+#: The org lacks a field, or hides it from the relay's user: nothing can be written until that is mended.
+_LACKING: Final = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _LONGEST_TEXT: Final = 32_000
 
 
@@ -78,10 +83,12 @@ class SalesforceDelivery:
         self._fields = merged_fields(DEFAULT_FIELDS, settings.fields)
 
     def plan(self, item: Item, known: Remembered, now: int) -> CrmPlan | Skipped:
-        return plan_crm(item, known, now, self._settings, self._fields, self._settings.statuses)
+        statuses = self._settings.statuses
+        return plan_crm(item, known, now, self._settings, self._fields, statuses, by_address=False)
 
     async def deliver(self, plans: Sequence[CrmPlan]) -> list[Outcome]:
-        return await in_rounds(lambda some: in_halves(self._together, some), plans, lambda plan: plan.lead_id)
+        # Salesforce matches external ids without regard to case, unless the field says otherwise.
+        return await in_rounds(lambda some: in_halves(self._together, some), plans, lambda plan: plan.lead_id.lower())
 
     async def _together(self, plans: Sequence[CrmPlan]) -> list[Outcome]:
         outcomes: dict[str, Outcome] = {}
@@ -92,9 +99,11 @@ class SalesforceDelivery:
                 outcomes[plan.event_id] = Skipped("nothing_to_write")
         writes = [plan for plan in plans if plan.event_id not in outcomes]
         existing = await self._existing(writes)
-        records = {plan.event_id: self._record(plan, existing.get(plan.lead_id)) for plan in writes}
+        records = {plan.event_id: self._record(plan, existing.get(plan.lead_id.lower())) for plan in writes}
         if len(writes) == 1:
-            outcomes[writes[0].event_id] = await self._upsert_one(writes[0], records[writes[0].event_id])
+            (plan,) = writes
+            has = existing.get(plan.lead_id.lower(), {}).get("Id")
+            outcomes[plan.event_id] = await self._upsert_one(plan, records[plan.event_id], has)
         elif writes:
             outcomes |= await self._collection("Lead", self._settings.external_id, records)
         asking = {plan.event_id: plan.task for plan in writes if plan.task is not None}
@@ -109,7 +118,7 @@ class SalesforceDelivery:
         return [outcomes[plan.event_id] for plan in plans]
 
     async def _existing(self, plans: Sequence[CrmPlan]) -> dict[str, Mapping[str, Any]]:
-        """The profile fields that Salesforce has, lead id -> fields; absent where there is no such Lead."""
+        """What Salesforce has, lead id in lower case -> profile fields; absent where there is no such Lead."""
         if not plans:
             return {}
         key = self._settings.external_id
@@ -117,7 +126,7 @@ class SalesforceDelivery:
         keys = ", ".join(f"'{_escaped(plan.lead_id)}'" for plan in plans)
         query = f"SELECT {', '.join(wanted)} FROM Lead WHERE {key} IN ({keys})"
         response = await self._ask("GET", f"/query?q={quote(query)}", allowed=(200,))
-        return {str(record[key]): record for record in response.json()["records"]}
+        return {str(record.get(key)).lower(): record for record in _decoded(response, _Query).records}
 
     def _record(self, plan: CrmPlan, existing: Mapping[str, Any] | None) -> dict[str, Any]:
         has = existing or {}
@@ -133,26 +142,29 @@ class SalesforceDelivery:
             record["Status"] = plan.status
         return {"attributes": {"type": "Lead"}, self._settings.external_id: plan.lead_id, **record}
 
-    async def _upsert_one(self, plan: CrmPlan, record: Mapping[str, Any]) -> Outcome:
+    async def _upsert_one(self, plan: CrmPlan, record: Mapping[str, Any], existing_id: str | None) -> Outcome:
         key = self._settings.external_id
         body = {name: value for name, value in record.items() if name not in ("attributes", key)}
-        response = await self._ask(
-            "PATCH", f"/sobjects/Lead/{key}/{quote(plan.lead_id, safe='')}", body, allowed=(200, 201, 300, 400, 404)
-        )
+        path = f"/sobjects/Lead/{key}/{quote(plan.lead_id, safe='')}"
+        response = await self._ask("PATCH", path, body, allowed=(200, 201, 204, 300, 400))
         if response.status == 300:
-            found = response.json()
-            return Rejected(f"HTTP 300: {len(found)} Leads have this {key}: {', '.join(map(str, found))[:300]}")
-        if response.status >= 400:
-            return _entry_failure(response.json())
-        return Delivered(response.json()["id"])
+            found = _decoded(response, list[str])
+            return Rejected(f"HTTP 300: {len(found)} Leads have this {key}: {', '.join(found)[:300]}")
+        if response.status == 400:
+            return _entry_failure(_decoded(response, list[_Problem]))
+        if response.status == 204:  # updated, by versions of the API before 46
+            return Delivered(existing_id)
+        return Delivered(_decoded(response, _Result).id)
 
     async def _collection(self, kind: str, key: str, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
         """Upsert records, event id -> record. Salesforce answers in their order."""
         body = {"allOrNone": False, "records": list(records.values())}
         response = await self._ask("PATCH", f"/composite/sobjects/{kind}/{key}", body, allowed=(200,))
-        results = response.json()
+        results = _decoded(response, list[_Result])
+        if len(results) != len(records):
+            raise Refused(Retry(f"Salesforce answers {len(records)} records with {len(results)} results"))
         return {
-            event_id: Delivered(result["id"]) if result["success"] else _entry_failure(result["errors"])
+            event_id: Delivered(result.id) if result.success else _entry_failure(result.errors)
             for event_id, result in zip(records, results, strict=True)
         }
 
@@ -160,7 +172,7 @@ class SalesforceDelivery:
         record = {
             "attributes": {"type": "Task"},
             self._settings.task_external_id: task.event_id,
-            "Subject": task.subject[:_LONGEST_SUBJECT],
+            "Subject": task.subject,
             "Description": task.text[:_LONGEST_TEXT],
             "ActivityDate": datetime.fromtimestamp(task.due / 1000, UTC).date().isoformat(),
             "Priority": "High",
@@ -181,20 +193,61 @@ class SalesforceDelivery:
             response = await self._sender.send(Request(method, f"{self._base}{path}", body))
         except Unanswered as error:
             raise Refused(Retry(str(error))) from None
+        code = _first_code(response)
+        if code in _LACKING or (response.status == 404 and method != "DELETE"):
+            raise Refused(Retry(f"{describe(response)}; check which fields the org has, and who may write them"))
         if response.status not in allowed:
             raise Refused(failure(response))
-        if response.body and response.json() is None:
-            raise Refused(
-                Retry(f"HTTP {response.status} without the JSON that Salesforce sends; check the target's url")
-            )
         return response
 
 
-def _entry_failure(errors: Any) -> Outcome:
+class _Problem(Struct, frozen=True):
+    """An error; `errorCode` of a request, `statusCode` of a record in a collection."""
+
+    error_code: str = msgspec.field(name="errorCode", default="")
+    status_code: str = msgspec.field(name="statusCode", default="")
+    message: str = ""
+
+
+class _Result(Struct, frozen=True):
+    """What became of a record."""
+
+    success: bool
+    id: str | None = None
+    errors: Sequence[_Problem] = ()
+
+
+class _Query(Struct, frozen=True):
+    """What a query found."""
+
+    records: Sequence[Mapping[str, Any]]
+
+
+def _decoded(response: Response, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(response.body, type=kind)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused(
+            Retry(f"HTTP {response.status} without the JSON that Salesforce sends; check the target's url")
+        ) from None
+
+
+def _first_code(response: Response) -> str:
+    """The code of a request's error; nothing when it is no error of Salesforce's."""
+    try:
+        problems = msgspec.json.decode(response.body, type=list[_Problem]) if response.status >= 400 else []
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    return problems[0].error_code if problems else ""
+
+
+def _entry_failure(errors: Sequence[_Problem]) -> Outcome:
     """What Salesforce's errors of one record mean for it."""
-    first = errors[0] if isinstance(errors, list) and errors else {}
-    code = str(first.get("statusCode") or first.get("errorCode"))
-    detail = f"{code}: {first.get('message')}"[:400]
+    first = errors[0] if errors else _Problem()
+    code = first.status_code or first.error_code
+    detail = f"{code}: {first.message}"[:400]
+    if code in _LACKING:
+        return Retry(f"{detail}; check which fields the org has, and who may write them")
     if code == "CANNOT_UPDATE_CONVERTED_LEAD":  # it lives on as a contact, which is sales' own
         return Skipped("converted")
     return Retry(detail, target_down=False) if code in _PASSING else Rejected(detail)

@@ -13,12 +13,13 @@ class SecretMissing(UsageError):
 
 
 class Secret:
-    """A text that `repr`, `str` and formatting don't give away."""
+    """A text that `repr`, `str` and formatting don't give away, and `redacted` takes out of other texts."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
         self._text = text
+        _ALL.add(text)
 
     def reveal(self) -> str:
         return self._text
@@ -27,6 +28,18 @@ class Secret:
         return "***"
 
     __str__ = __repr__
+
+
+_ALL: set[str] = set()
+_SHORTEST = 6
+
+
+def redacted(text: str) -> str:
+    """`text` without the process's secrets: a target may say in its errors what it was sent."""
+    for secret in _ALL:
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, "***")
+    return text
 
 
 def read_secret(where: str, environment: str | None, file: str | None) -> Secret:

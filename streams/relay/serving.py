@@ -33,12 +33,19 @@ def health_app(registry: CollectorRegistry, ready: Callable[[], bool]) -> web.Ap
     return app
 
 
+def runner_of(app: web.Application) -> web.AppRunner:
+    """What runs an app. No access log: addresses may carry secrets. Bodies are taken as they come: signatures are over
+    that, and what is packed badly must not be an error of ours.
+    """
+    return web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=1.0)
+
+
 @asynccontextmanager
 async def serve(app: web.Application, host: str, port: int, setting: str) -> AsyncIterator[None]:
-    """Serve `app` while the block runs. No access log: addresses may carry secrets. Raises LeadstreamError when the
-    port can't be had; `setting` names what to change.
+    """Serve `app` while the block runs. Raises LeadstreamError when the port can't be had; `setting` names what to
+    change.
     """
-    runner = web.AppRunner(app, access_log=None)
+    runner = runner_of(app)
     await runner.setup()
     try:
         try:

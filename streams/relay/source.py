@@ -13,23 +13,24 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.errors import LeadstreamError
 from streams.kafka import client_config, reader_config
 from streams.relay.intake import Raw
+from streams.relay.merge import Merge
 from streams.relay.offsets import Place
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BATCH = 500
+#: Of a partition, beyond what is being delivered.
+_MOST_WAITING = 300
+_ORDER_PATIENCE_S = 5.0
 _PATIENCE_S = 60.0
-#: A commit that fails so is made again later, or by whoever has the partition now.
-_PASSING = frozenset(
+#: What waiting does not mend. Other failures of commits are made up for later, or by whoever has the partition then.
+_FINAL = frozenset(
     {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.REBALANCE_IN_PROGRESS,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError._NO_OFFSET,
-        KafkaError._STATE,
-        KafkaError._ASSIGNMENT_LOST,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.INVALID_GROUP_ID,
+        KafkaError._INVALID_ARG,
     }
 )
 
@@ -51,29 +52,47 @@ class Owner(Protocol):
 class Source:
     """Reads topics as a member of `group`. Leads' partitions of all topics stay together (range assignment)."""
 
-    def __init__(self, bootstrap: str, group: str, topics: Sequence[str], memory_topic: str, owner: Owner) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        topics: Sequence[str],
+        apart: Sequence[str],
+        memory_topic: str,
+        owner: Owner,
+        clock: Callable[[], float],
+    ) -> None:
+        """`topics` come in the order in which they were written, `apart` by themselves."""
         self._bootstrap = bootstrap
         self._group = group
-        self._topics = list(topics)
+        self._topics = [*topics, *apart]
+        self._merge = Merge(apart, _ORDER_PATIENCE_S, clock)
         self._memory_topic = memory_topic
         self._owner = owner
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=group)
-        self._paused = False
+        self._paused: set[Place] = set()
+        self._ends: dict[Place, int] = {}
+        self._clock = clock
+        self._polled = clock()
+
+    def silent_s(self) -> float:
+        """How long ago Kafka was last asked: a process that stood still for long may have lost its partitions."""
+        return self._clock() - self._polled
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
         await self._call(self._subscribe)
 
-    async def read(self, pause: bool) -> list[Raw]:
-        """The next records, maybe none; with `pause` none, but the membership is kept up. Raises RelayFailed."""
-        messages = await self._call(self._poll, pause)
-        return [raw_of(message) for message in messages]
+    async def read(self, most: int) -> list[Raw]:
+        """The next records, at most `most` and maybe none; the membership is kept up. Raises RelayFailed."""
+        return await self._call(self._poll, most)
 
     async def commit(self, offsets: dict[Place, int]) -> bool:
         """Whether the offsets are committed. Raises RelayFailed when the broker refuses for good."""
         return await self._call(self._commit, offsets)
 
     async def lag(self) -> int:
+        """How many records are on the topics that were not read yet, as far as the consumer has heard."""
         return await self._call(self._lag)
 
     async def close(self) -> None:
@@ -97,29 +116,48 @@ class Source:
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "range",
                 "session.timeout.ms": 15_000,
+                "enable.partition.eof": True,
+                # What waits here is read again when its partition is paused meanwhile: little at a time.
+                "fetch.message.max.bytes": 256 * 1024,
+                "queued.min.messages": 1_000,
+                "fetch.wait.max.ms": 100,
             }
         )
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
-    def _poll(self, pause: bool) -> list[Message]:
-        if pause != self._paused:
-            (self._consumer.pause if pause else self._consumer.resume)(self._consumer.assignment())
-            self._paused = pause
-        good = []
-        for message in self._consumer.consume(_BATCH, 0.1):
+    def _poll(self, most: int) -> list[Raw]:
+        ready = self._merge.take(most)
+        self._steer()
+        self._hear(0.0 if ready else 0.1)
+        self._polled = self._clock()
+        return ready + self._merge.take(most - len(ready))
+
+    def _steer(self) -> None:
+        """Read no further of places that have much waiting, until it is gone."""
+        full = {one for one in map(_place, self._consumer.assignment()) if self._merge.waiting(one) >= _MOST_WAITING}
+        for place in full - self._paused:
+            self._merge.behind(place)
+            self._consumer.pause([TopicPartition(*place)])
+        empty = {place for place in self._paused if self._merge.waiting(place) < _MOST_WAITING // 2}
+        for place in empty:
+            self._consumer.resume([TopicPartition(*place)])
+        self._paused = (self._paused | full) - empty
+
+    def _hear(self, wait_s: float) -> None:
+        for message in self._consumer.consume(_BATCH, wait_s):
             error = message.error()
             if error is None:
-                good.append(message)
-            elif error.fatal() or error.code() in (
-                KafkaError.TOPIC_AUTHORIZATION_FAILED,
-                KafkaError.GROUP_AUTHORIZATION_FAILED,
-            ):
+                self._merge.add(raw_of(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                place = (message.topic() or "", message.partition() or 0)
+                self._merge.ended(place)
+                self._ends[place] = message.offset() or 0
+            elif error.fatal() or error.code() in _FINAL:
                 raise RelayFailed(f"{self._group} can't read: {error.str()}")
             else:
                 log.warning("%s: %s", self._group, error.str())
-        return good
 
     def _commit(self, offsets: dict[Place, int]) -> bool:
         if not offsets:
@@ -130,31 +168,40 @@ class Source:
             )
         except KafkaException as failed:
             error = failed.args[0]
-            if error.code() in _PASSING or error.retriable():
-                log.warning("%s: offsets are committed later: %s", self._group, error.str())
-                return False
-            raise RelayFailed(f"{self._group}: Kafka refuses to commit offsets: {error.str()}") from None
+            if error.fatal() or error.code() in _FINAL:
+                raise RelayFailed(f"{self._group}: Kafka refuses to commit offsets: {error.str()}") from None
+            log.warning("%s: offsets are committed later: %s", self._group, error.str())
+            return False
         return True
 
     def _lag(self) -> int:
         total = 0
         for place in self._consumer.position(self._consumer.assignment()):
             _, high = self._consumer.get_watermark_offsets(place, cached=True)
-            if high >= 0 and place.offset >= 0:
-                total += max(0, high - place.offset)
+            # Where transactions end, the last offset is no record: what was read to the end has no lag.
+            read = max(place.offset, self._ends.get(_place(place), 0))
+            if high >= 0 and read >= 0:
+                total += max(0, high - read)
         return total
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = _places(partitions)
         memory = {number: self._restore(number) for number in sorted({number for _, number in places})}
         self._on_loop(self._owner.assigned(memory, places))
-        self._paused = False
+        self._merge.assigned(places)
+        self._paused -= set(places)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(partitions)
         self._commit(self._on_loop(self._owner.revoked(_places(partitions), False)))
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(partitions)
         self._on_loop(self._owner.revoked(_places(partitions), True))
+
+    def _give_up(self, partitions: list[TopicPartition]) -> None:
+        self._merge.revoked(_places(partitions))
+        self._paused -= set(_places(partitions))
 
     def _on_loop(self, work: Awaitable[T]) -> T:
         async def run() -> T:
@@ -165,7 +212,8 @@ class Source:
     def _restore(self, partition: int) -> dict[bytes, bytes]:
         """The newest value of each key of the memory topic's partition."""
         found: dict[bytes, bytes] = {}
-        reader = Consumer(reader_config(self._bootstrap))
+        # By the group's own name, which is never joined so: the relay has no right to another.
+        reader = Consumer({**reader_config(self._bootstrap), "group.id": self._group})
         try:
             reader.assign([TopicPartition(self._memory_topic, partition, 0)])
             while True:
@@ -185,7 +233,11 @@ class Source:
 
 
 def _places(partitions: Sequence[TopicPartition]) -> list[Place]:
-    return [(place.topic, place.partition) for place in partitions]
+    return [_place(partition) for partition in partitions]
+
+
+def _place(partition: TopicPartition) -> Place:
+    return partition.topic, partition.partition
 
 
 def raw_of(message: Message) -> Raw:
@@ -195,7 +247,8 @@ def raw_of(message: Message) -> Raw:
     assert partition is not None
     assert offset is not None
     key, value = message.key(), message.value()
-    return Raw(topic, partition, offset, _bytes(key), _bytes(value))
+    _, at = message.timestamp()
+    return Raw(topic, partition, offset, _bytes(key), _bytes(value), at)
 
 
 def _bytes(part: str | bytes | None) -> bytes | None:

@@ -31,8 +31,8 @@ from streams.relay.handoff import handoff_text
 from streams.relay.lanes import Item
 from streams.relay.memory import Remembered
 from streams.relay.secrets import Secret
+from streams.relay.settings import WebhookTarget
 from streams.relay.target import Plan
-from streams.relay.targets import WebhookTarget
 from streams.wire.cloudevents import Kind
 from streams.wire.jsonlines import render_line
 

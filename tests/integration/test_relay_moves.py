@@ -11,10 +11,11 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streams.kafka import client_config, ensure_topics
 from streams.local.broker import EmbeddedBroker
-from tests.crm_servers import Answer, HubSpot, Subscriber, serving
+from tests.hubspot_server import HubSpot
 from tests.processes import eventually, leadstream
 from tests.relay_bed import hubspot, letters_of, produce, running_relay, webhook
 from tests.relay_records import AT, DAY, lifecycle, qualification
+from tests.servers import Answer, Subscriber, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -12,11 +12,11 @@ from standardwebhooks import Webhook
 
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
-from tests.crm_servers import Answer, Subscriber, serving
 from tests.kafka_topics import produce_raw
 from tests.processes import eventually, leadstream
 from tests.relay_bed import SECRET, letters_of, produce, running_relay, webhook
 from tests.relay_records import lifecycle, qualification, score
+from tests.servers import Answer, Subscriber, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -105,6 +105,20 @@ def test_a_state_travels_as_a_record_and_arrives_as_it_was() -> None:
     assert (stray["lead_id"], stray["forwarded"]["passed"]) == ("bert", ["anna"])
 
 
+def test_what_is_forgotten_with_a_lead_hears_of_it_by_a_record() -> None:
+    worker = Worker()
+    worker.take(view("bert"))
+    worker.take(link_of("anna", "bert"))
+    where = partition_of(b"anna", PARTITIONS)
+    (stray,) = worker.take(record_of("erasures", "bert", requested_by=None))
+    assert (stray["lead_id"], stray["forgotten"]) == ("anna", {"target": "bert", "until": NOW, "erased": True})
+    assert worker.states == {}
+    worker.take(link_of("anna", "bert"))
+    before = {**stray, "forgotten": {"target": "bert", "until": None, "erased": True}, "occurred_at": NOW - 1}
+    worker.take(PlainRecord("strays", where, 0, NOW, b"anna", CODEC.encode("strays", before)))
+    assert worker.states[b"anna"] == Alias("bert", NOW), "one that says no time means its own"
+
+
 def test_a_stray_of_other_workers_is_passed_over() -> None:
     worker, others = Worker(), Worker("others")
     (stray,) = others.take(view("anna", elsewhere("anna")))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from partitions import Uncounted
 from test_processing import NOW
 
@@ -119,6 +123,15 @@ def test_an_offered_model_judges_all_leads_a_few_with_every_batch(caplog: pytest
     # Nobody is judged as of earlier than what was known of them.
     assert mqls(partition) == {f"u{number}": max(since, NOW - 60_000) for number in range(5)}
     assert {partition.lead(f"u{number}").judged_by for number in range(5)} == {EAGER.identity}
+
+
+def test_what_becomes_of_groups_is_said_also_after_a_restart(caplog: pytest.LogCaptureFixture) -> None:
+    before = Partition()
+    warming_up(before, 1)
+    with caplog.at_level(logging.INFO):
+        before.restarted(CHAIN[0]).batch()
+    assert "judged by model site as of 2026-09-21T14:10:20.000Z; group web goes on as site" in caplog.text
+    assert "half-life of site: 5 d after 30 d" in caplog.text
 
 
 def test_a_lead_that_has_an_event_before_it_is_seen_is_carried_over_first() -> None:
@@ -292,6 +305,64 @@ def test_leads_go_through_changes_that_came_before_they_were_seen_one_by_one(res
     assert "place" in waiting.lead("u0").groups
     assert waiting.lead("u0").groups == swept.lead("u0").groups
     assert waiting.lead("u0").strongest == swept.lead("u0").strongest
+
+
+STRICT = replace(MODEL, version="strict", digest="3", negative_personas=(), visitor_ttl_ms=3 * DAY, sla=None)
+POOL = (MODEL, EAGER, STRICT, *CHAIN)
+TOLD = ("mql-events", "sql-events", "lifecycle-events")
+
+
+def lived(seed: int, look: Callable[[Partition, Random], None]) -> dict[str, list[dict[str, Any]]]:
+    """What is told of some leads while models come and go; `look` is how many leads are seen, and when."""
+    dice, looking, partition = Random(seed), Random(seed + 1), Partition()
+    partition.clock, offers = NOW - MODEL.grace_ms, 0
+    for number in range(40):
+        if dice.random() < 0.3 and offers < MOST_CHANGES - 1:
+            offers += 1
+            partition.logic.offer(dice.choice(POOL))
+            partition.batch(limit=0)
+            look(partition, looking)
+        topic, fields = drawn(dice)
+        at = partition.clock + MODEL.grace_ms
+        partition.batch((topic, event(dice.choice(("u0", "u1", "u2")), at, number, **fields)), limit=0)
+        partition.clock += dice.choice([0, 3_600_000, DAY, 9 * DAY, 40 * DAY])
+    partition.sweep()
+    partition.clock += 100 * DAY
+    while partition.batch():
+        pass
+    told: dict[str, list[dict[str, Any]]] = {}
+    for topic, record in partition.published:
+        if topic in TOLD:
+            told.setdefault(record["lead_id"], []).append(record)
+    return told
+
+
+def drawn(dice: Random) -> tuple[str, dict[str, Any]]:
+    profile = {"email": "v@example.com", "employees": 500, "job_title": dice.choice(["Director of Sales", "student"])}
+    return dice.choice(
+        [
+            ("page-views", {"url": "https://example.com/pricing"}),
+            ("page-views", {"url": "https://example.com/pricing"}),
+            ("downloads", {"asset_id": "a", "funnel_stage": "BOTTOM"}),
+            ("activities", {"kind": "email_reply", "attributes": {}}),
+            ("demo-bookings", {"booking_id": "b", "status": dice.choice(["BOOKED", "CANCELLED"])}),
+            ("lead-profiles", {**profile, "attributes": {}}),
+            (
+                "sales-feedback",
+                {"disposition": dice.choice(["REJECTED", "LOST", "WON"]), "reason": dice.choice(REASONS)},
+            ),
+        ]
+    )
+
+
+REASONS = (None, "no_budget", "competitor")
+
+
+@given(st.integers(0, 2**32))
+def test_what_is_told_does_not_depend_on_when_leads_are_looked_at(seed: int) -> None:
+    at_once = lived(seed, lambda partition, dice: partition.sweep())
+    some = lived(seed, lambda partition, dice: [partition.batch(limit=dice.randint(0, 2)) for _ in range(2)] and None)
+    assert lived(seed, lambda partition, dice: None) == some == at_once
 
 
 def test_leads_go_through_a_model_that_was_in_force_between_two_times_of_another() -> None:

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define HEAD_SIZE 13
+/* From this version on the checksum covers the due time. */
+#define CHECKS_DUE_TIME 3
 
 static uint32_t crc_table[8][256];
 
@@ -23,8 +25,8 @@ static void make_crc_table(void) {
             crc_table[slice][i] = crc_table[slice - 1][i] >> 8 ^ crc_table[0][crc_table[slice - 1][i] & 0xff];
 }
 
-static uint32_t crc32_of(const uint8_t *p, Py_ssize_t size) {
-    uint32_t crc = 0xffffffff;
+static uint32_t crc32_of(uint32_t before, const uint8_t *p, Py_ssize_t size) {
+    uint32_t crc = ~before;
     for (; size >= 8; size -= 8, p += 8) {
         uint32_t low = crc ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
         crc = crc_table[7][low & 0xff] ^ crc_table[6][low >> 8 & 0xff] ^ crc_table[5][low >> 16 & 0xff] ^
@@ -55,7 +57,8 @@ static PyObject *wrapped(uint8_t version, PyObject *payload, PyObject *due) {
     memcpy(to + HEAD_SIZE, PyBytes_AS_STRING(payload), (size_t)size);
     to[0] = version;
     put_big(to + 1, (uint64_t)at, 8);
-    put_big(to + 9, crc32_of(to + HEAD_SIZE, size), 4);
+    uint32_t before = version >= CHECKS_DUE_TIME ? crc32_of(0, to + 1, 8) : 0;
+    put_big(to + 9, crc32_of(before, to + HEAD_SIZE, size), 4);
     return envelope;
 }
 
@@ -78,10 +81,10 @@ static PyObject *wrap_all(PyObject *Py_UNUSED(module), PyObject *args) {
 }
 
 /* The due time in an envelope, 0 for none; -1 with an error set. */
-static int64_t due_of(uint8_t version, PyObject *envelope) {
+static int64_t due_of(Py_buffer *versions, PyObject *envelope) {
     if (!PyBytes_Check(envelope) || PyBytes_GET_SIZE(envelope) < HEAD_SIZE ||
-        (uint8_t)PyBytes_AS_STRING(envelope)[0] != version) {
-        PyErr_SetString(PyExc_ValueError, "not an envelope of this version");
+        !memchr(versions->buf, PyBytes_AS_STRING(envelope)[0], (size_t)versions->len)) {
+        PyErr_SetString(PyExc_ValueError, "not an envelope of a version known here");
         return -1;
     }
     const uint8_t *from = (const uint8_t *)PyBytes_AS_STRING(envelope) + 1;
@@ -91,13 +94,21 @@ static int64_t due_of(uint8_t version, PyObject *envelope) {
     return (int64_t)due;
 }
 
-/* Whether the key's timer must be set anew; -1 with an error set. */
-static int replace(uint8_t version, PyObject *values, PyObject *taken, PyObject *key, PyObject *value, int64_t *due) {
+/* Whether the key's timer must be set anew; -1 with an error set. `value` None: the key goes. */
+static int replace(Py_buffer *versions, PyObject *values, PyObject *taken, PyObject *key, PyObject *value, int64_t *due,
+                   Py_ssize_t *grown) {
     PyObject *before = PyDict_GetItemWithError(values, key);
-    int64_t known = before ? due_of(version, before) : 0;
-    *due = known < 0 || PyErr_Occurred() ? -1 : due_of(version, value);
-    if (*due < 0 || PyErr_Occurred() || PyDict_SetItem(values, key, value) < 0)
+    int64_t known = before ? due_of(versions, before) : 0;
+    if (known < 0 || PyErr_Occurred())
         return -1;
+    if (before)
+        *grown -= PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(before);
+    if (value == Py_None)
+        return before ? PyDict_DelItem(values, key) : 0;
+    *due = due_of(versions, value);
+    if (*due < 0 || PyDict_SetItem(values, key, value) < 0)
+        return -1;
+    *grown += PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(value);
     if (!*due)
         return 0;
     return !known || *due < known ? 1 : PySet_GET_SIZE(taken) ? PySet_Contains(taken, key) : 0;
@@ -105,20 +116,17 @@ static int replace(uint8_t version, PyObject *values, PyObject *taken, PyObject 
 
 static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
     PyObject *values, *changed, *taken, *key, *value, *timers = PyList_New(0);
-    Py_ssize_t place = 0;
-    unsigned char version;
-    if (!timers || !PyArg_ParseTuple(args, "bO!O!O!", &version, &PyDict_Type, &values, &PyDict_Type, &changed,
+    Py_ssize_t place = 0, grown = 0;
+    Py_buffer versions = {0};
+    if (!timers || !PyArg_ParseTuple(args, "y*O!O!O!", &versions, &PyDict_Type, &values, &PyDict_Type, &changed,
                                      &PySet_Type, &taken)) {
+        PyBuffer_Release(&versions);
         Py_XDECREF(timers);
         return NULL;
     }
     while (PyDict_Next(changed, &place, &key, &value)) {
         int64_t due = 0;
-        int is_timer = 0;
-        if (value != Py_None)
-            is_timer = replace(version, values, taken, key, value, &due);
-        else if (PyDict_Contains(values, key) && PyDict_DelItem(values, key) < 0)
-            is_timer = -1;
+        int is_timer = PyBytes_Check(key) ? replace(&versions, values, taken, key, value, &due, &grown) : -1;
         if (is_timer > 0) {
             PyObject *timer = Py_BuildValue("LO", (long long)due, key);
             if (!timer || PyList_Append(timers, timer) < 0)
@@ -126,17 +134,19 @@ static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
             Py_XDECREF(timer);
         }
         if (is_timer < 0 || PyErr_Occurred()) {
+            PyBuffer_Release(&versions);
             Py_DECREF(timers);
-            return NULL;
+            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "a key is bytes");
         }
     }
-    return timers;
+    PyBuffer_Release(&versions);
+    return Py_BuildValue("Nn", timers, grown);
 }
 
 static PyMethodDef methods[] = {
     {"wrap_all", wrap_all, METH_VARARGS, "wrap_all(version, packed, changed): (payload, due) by key, into envelopes"},
     {"apply_all", apply_all, METH_VARARGS,
-     "apply_all(version, values, changed, taken): put changed into values; the (due, key) timers to be set"},
+     "apply_all(versions, values, changed, taken): put changed into values; the (due, key) timers, and the growth"},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "See streams/engine/batching.py.", -1, methods,

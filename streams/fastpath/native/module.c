@@ -237,11 +237,12 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     DecoderObject *decoder;
+    PyObject *versions; /* of envelopes, a byte each */
     PyObject *held; /* owns the bytes that spans of the model point into */
     PyObject *verdict, *is_bot, *is_internal, *same_host, *watched_by;
     PyObject *verdicts, *bots, *internals;
     int looked_at_count, looked_at[MOST_FIELDS];
-    int checks_bots, checks_internal, networks, version, partitions, remembered;
+    int checks_bots, checks_internal, networks, partitions, remembered;
     Network network[MOST_NETWORKS];
     Model model;
     Watched watched[MOST_WATCHED];
@@ -254,6 +255,7 @@ typedef struct {
 
 static void stepper_dealloc(StepperObject *self) {
     Py_XDECREF(self->decoder);
+    Py_XDECREF(self->versions);
     Py_XDECREF(self->held);
     Py_XDECREF(self->verdict);
     Py_XDECREF(self->is_bot);
@@ -414,10 +416,10 @@ static int stepper_init(StepperObject *self, PyObject *args, PyObject *kwargs) {
     static char *names[] = {
         "decoder",  "identity",     "lead_fields",  "fresh",       "groups",   "rules",       "paths",
         "bands",    "lowest_band",  "cells",        "thresholds",  "inactive_after", "times", "limits",
-        "networks", "checks_bots",  "checks_internal", "looked_at", "version", "partitions",  "remembered",
+        "networks", "checks_bots",  "checks_internal", "looked_at", "versions", "partitions",  "remembered",
         "verdict",  "is_bot",       "is_internal",  "same_host",   "watched",  NULL};
     PyObject *decoder, *identity, *lead_fields, *fresh, *groups, *rules, *paths, *bands, *lowest, *cells, *inactive,
-        *networks, *looked_at, *verdict, *is_bot, *is_internal, *same_host, *watched;
+        *networks, *looked_at, *versions, *verdict, *is_bot, *is_internal, *same_host, *watched;
     Model *model = &self->model;
     long long ttl, grace;
     if (self->held) {
@@ -425,16 +427,17 @@ static int stepper_init(StepperObject *self, PyObject *args, PyObject *kwargs) {
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$O!UO!SO!O!O!O!UO!(ddddd)O(LL)(iiii)O!ppO!iiiOOOOO", names, &DecoderType, &decoder,
+            args, kwargs, "$O!UO!SO!O!O!O!UO!(ddddd)O(LL)(iiii)O!ppO!SiiOOOOO", names, &DecoderType, &decoder,
             &identity, &PyTuple_Type, &lead_fields, &fresh, &PyTuple_Type, &groups, &PyTuple_Type, &rules,
             &PyTuple_Type, &paths, &PyTuple_Type, &bands, &lowest, &PyTuple_Type, &cells, &model->high_fit,
             &model->warm, &model->hot, &model->mql_interest, &model->mql_fit, &inactive, &ttl, &grace,
             &model->strongest, &model->remembered_events, &model->max_age_days, &model->longest_text, &PyTuple_Type,
-            &networks, &self->checks_bots, &self->checks_internal, &PyTuple_Type, &looked_at, &self->version,
+            &networks, &self->checks_bots, &self->checks_internal, &PyTuple_Type, &looked_at, &versions,
             &self->partitions, &self->remembered, &verdict, &is_bot, &is_internal, &same_host, &watched))
         return -1;
     self->held = PyTuple_Pack(7, identity, lead_fields, fresh, groups, rules, bands, lowest);
     self->decoder = (DecoderObject *)Py_NewRef(decoder);
+    self->versions = Py_NewRef(versions);
     self->verdict = Py_NewRef(verdict);
     self->is_bot = Py_NewRef(is_bot);
     self->is_internal = Py_NewRef(is_internal);
@@ -777,7 +780,8 @@ static int find_state(const StepperObject *self, PyObject *key, PyObject *values
         return !PyErr_Occurred();
     }
     Span envelope = PyBytes_Check(found) ? bytes_span(found) : NO_SPAN;
-    if (envelope.size < HEAD_SIZE || envelope.at[0] != self->version)
+    Span versions = bytes_span(self->versions);
+    if (envelope.size < HEAD_SIZE || !memchr(versions.at, envelope.at[0], (size_t)versions.size))
         return 0;
     *due = (int64_t)big(envelope.at + 1, 8);
     *state = (Span){envelope.at + HEAD_SIZE, envelope.size - HEAD_SIZE};

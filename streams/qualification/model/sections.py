@@ -112,8 +112,8 @@ def positive(node: Node, largest: float = LARGEST_NUMBER) -> float:
 
 def whole(node: Node) -> int:
     """A whole number from 1."""
-    if isinstance(node.value, bool) or not isinstance(node.value, int) or node.value < 1:
-        raise Wrong(node, f"found {shown(node.plain())}, expected a whole number from 1")
+    if isinstance(node.value, bool) or not isinstance(node.value, int) or not 1 <= node.value <= LARGEST_NUMBER:
+        raise Wrong(node, f"found {shown(node.plain())}, expected a whole number from 1 to {LARGEST_NUMBER:.0f}")
     return node.value
 
 

@@ -1,13 +1,15 @@
 """Tests of one value in a model's condition: what may be written for each type of field, and what it does.
 
 A test is a text pattern, a number, true or false, a symbol of an enum, a list of those (any of), or a mapping
-of named tests (all of): `at_least`, `at_most`, `between` for numbers; `has`, `lacks`, `matches` for texts.
+of named tests (all of): `at_least`, `at_most`, `between` for numbers; `has`, `lacks`, `matches` (a regular expression)
+for texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from streams.qualification.model.expressions import compile_expression
@@ -204,9 +206,10 @@ def _read(numeric: Callable[[object], Compiled]) -> Callable[[object], Compiled]
 
         def holds(text: str) -> bool:
             try:
-                return inner.test(float(text))
+                number = float(text)
             except ValueError:
                 return False
+            return isfinite(number) and inner.test(number)
 
         return Compiled(holds, inner.text)
 

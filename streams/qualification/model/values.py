@@ -161,6 +161,10 @@ class Rest:
     def lasts(self, reason: str | None) -> int | None:
         return self.reasons.get(reason, self.default_ms) if reason else self.default_ms
 
+    def named(self, reason: str | None) -> str:
+        """The reason if the model names it, else `other`: what people write is not bounded."""
+        return reason if reason is not None and reason in self.reasons else "other"
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import msgspec
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from streams.relay.feedback.answer import Answer, Bad, answer_of
+from streams.relay.feedback.answer import Answer, Bad, answer_of, decoded
 from streams.relay.secrets import Secret
 
 
@@ -28,8 +26,8 @@ class Signed:
 
     def answers(self, body: bytes, headers: Mapping[str, str], now: int) -> list[Answer] | Bad:
         try:
-            payload: Any = msgspec.json.decode(body)
-        except msgspec.DecodeError as error:
+            payload = decoded(body)
+        except ValueError as error:
             return Bad(f"not JSON: {error}")
         fields = payload.get("data", payload) if isinstance(payload, dict) else None
         if not isinstance(fields, dict):

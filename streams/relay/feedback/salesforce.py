@@ -9,14 +9,14 @@ import hmac
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, tostring
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from streams.relay.feedback.answer import Answer, Bad, answer_of
+from streams.relay.feedback.answer import Bad, Found, NotOurs, answer_of
 from streams.relay.secrets import Secret
-from streams.relay.targets import SalesforceFeedback
+from streams.relay.settings import SalesforceFeedback
 from streams.wire.times import milliseconds
 
 _OUT: Final = "{http://soap.sforce.com/2005/09/outbound}"
@@ -39,9 +39,9 @@ class OutboundMessages:
         self._token = token
 
     def verified(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self._token.reveal().encode())
+        return hmac.compare_digest(token.encode("utf-8", "replace"), self._token.reveal().encode())
 
-    def answers(self, body: bytes, now: int) -> list[Answer | Bad] | Bad:
+    def answers(self, body: bytes, now: int) -> list[Found] | Bad:
         """The leads whose field says something; others say nothing."""
         try:
             root = fromstring(body)
@@ -56,20 +56,21 @@ class OutboundMessages:
             return Bad("OrganizationId: another organization's")
         return list(self._read(notifications, now))
 
-    def _read(self, notifications: Element, now: int) -> Iterator[Answer | Bad]:
+    def _read(self, notifications: Element, now: int) -> Iterator[Found]:
         for notification in notifications.iter(f"{_OUT}Notification"):
             lead = notification.find(f"{_OUT}sObject")
             fields = {child.tag.rpartition("}")[2]: child.text or "" for child in (lead if lead is not None else ())}
             disposition = self._settings.dispositions.get(fields.get(self._settings.field, ""))
             if disposition is not None:
-                yield self._answer(notification.findtext(f"{_OUT}Id"), fields, disposition, now)
+                yield self._answer(notification, fields, disposition, now)
 
-    def _answer(self, message_id: str | None, fields: Mapping[str, str], disposition: str, now: int) -> Answer | Bad:
-        settings = self._settings
+    def _answer(self, notification: Element, fields: Mapping[str, str], disposition: str, now: int) -> Found:
+        settings, original = self._settings, tostring(notification)
+        message_id = notification.findtext(f"{_OUT}Id")
         if not message_id:
-            return Bad("Notification: has no Id")
+            return Bad("Notification: has no Id", original)
         if not fields.get(settings.external_id):
-            return Bad(f"{settings.external_id}: is missing; add it to the outbound message's fields")
+            return NotOurs(f"Lead {fields.get('Id')} (or the message leaves {settings.external_id} out)")
         event: dict[str, Any] = {
             "event_id": f"salesforce:{message_id}",
             "lead_id": fields[settings.external_id],
@@ -79,7 +80,7 @@ class OutboundMessages:
             "reason": fields.get(settings.reason_field or "") or None,
             "actor": f"salesforce {fields['LastModifiedById']}" if fields.get("LastModifiedById") else "salesforce",
         }
-        return answer_of(event, now)
+        return answer_of(event, now, original)
 
 
 def _modified(fields: Mapping[str, str], now: int) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import isfinite
+from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lead_histories import walk
@@ -13,6 +15,7 @@ from model_events import DAY, as_event, drawn_event, drawn_history
 from model_files import model_file, written
 from test_step_against_the_oracle import same_story
 
+from streams.modelfile import read_model
 from streams.processing.outputs import published
 from streams.processing.strays import Strays
 from streams.qualification.events import Changed, Forward, Ignored, Qualified, Scored, Transition
@@ -32,6 +35,8 @@ CODEC = Codec()
 STRAYS = Strays(CODEC, "app")
 START = 1_780_272_000_000
 SEEDS = st.integers(0, 2**32)
+SCHOOL = Path(__file__).parents[3] / "deploy" / "models" / "x-education.yaml"
+SHIPPED = (read_model(), read_model(SCHOOL))
 
 
 def drawn(seed: int, *, odd: bool) -> Model:
@@ -66,7 +71,17 @@ _PIECES = [
 
 @given(SEEDS, st.booleans())
 def test_it_judges_any_event_and_what_comes_of_it_can_be_told(seed: int, odd: bool) -> None:
-    model, dice = drawn(seed, odd=odd), Random(seed)
+    live(drawn(seed, odd=odd), Random(seed))
+
+
+@pytest.mark.parametrize("model", SHIPPED, ids=lambda model: model.version)
+@given(seed=SEEDS)
+def test_a_model_that_ships_judges_any_event_and_what_comes_of_it_can_be_told(model: Model, seed: int) -> None:
+    live(model, Random(seed))
+
+
+def live(model: Model, dice: Random) -> None:
+    """Three ids, of one person or several, to whom anything may happen in any order."""
     population = Population(model)
     now, stream_time = START, 0
     out: list[Transition] = []
@@ -104,7 +119,16 @@ def tellable(out: list[Transition]) -> None:
 
 @given(SEEDS, SEEDS)
 def test_it_tells_the_oracle_s_story(seed: int, life: int) -> None:
-    model = drawn(seed, odd=False)
+    agrees(drawn(seed, odd=False), life)
+
+
+@pytest.mark.parametrize("model", SHIPPED, ids=lambda model: model.version)
+@given(life=SEEDS)
+def test_a_model_that_ships_tells_the_oracle_s_story_of_any_events(model: Model, life: int) -> None:
+    agrees(model, life)
+
+
+def agrees(model: Model, life: int) -> None:
     history = drawn_history(life, 30)
     done = walk(history, model)
     same_story(done, history, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from town import Town, by, link, warm
 from streams.qualification import aliases
 from streams.qualification.events import Event
 from streams.qualification.identity import receive
-from streams.qualification.messages import Forget
+from streams.qualification.messages import MOST_PASSED, Forget
 from streams.qualification.state import Alias, State, pack
 
 
@@ -138,6 +139,43 @@ def test_a_visitor_that_is_forgotten_after_its_time_has_no_aliases_left() -> Non
     assert town.lead("b").stage == "visitor"
     town.advance("b", days(200))
     assert list(town.ids()) == ["c"]
+
+
+@pytest.mark.parametrize("asked", ["old", "new"])
+def test_who_was_told_of_an_alias_as_a_lead_hears_that_it_is_erased_too(asked: str) -> None:
+    town = Town(by("old", buyer(days(0))), link("old", "new", days(1)), by(asked, erasure(days(2))))
+    assert [(one["cause"], one["sequence"]) for one in town.changes("old")] == [
+        ("IDENTIFIED", 1),
+        ("MERGED", 2),
+        ("ERASED", 3),
+    ]
+    assert (town.changes("old")[-1]["occurred_at"], town.changes("old")[-1]["profile"]) == (days(2), None)
+    assert town.changes("new")[-1]["cause"] == "ERASED"
+    assert not town.changes("email:vera@example.com"), "nobody was ever told of it"
+    town.tell(by("old", buyer(days(3))))
+    assert town.changes("old")[-1]["sequence"] == 1
+
+
+def test_the_numbers_of_what_was_a_lead_end_with_what_is_left_of_its_revoked_link() -> None:
+    town = Town(by("old", buyer(days(0))), link("old", "new", days(1)), link("old", "new", days(2), revoked=True))
+    town.advance("old", days(182))
+    end = town.changes("old")[-1]
+    assert (end["cause"], end["sequence"], end["occurred_at"], end["to_stage"]) == ("EXPIRED", 3, days(182), "visitor")
+
+
+def test_the_numbers_of_what_was_a_lead_end_when_there_is_no_room_for_it_as_an_alias(monkeypatch: Any) -> None:
+    monkeypatch.setattr(aliases, "MOST_ALIASES", 0)
+    town = Town(by("old", buyer(days(0), email=None)), link("old", "new", days(1)))
+    assert list(town.ids()) == ["new"]
+    assert [one["cause"] for one in town.changes("old")] == ["IDENTIFIED", "MERGED", "EXPIRED"]
+
+
+def test_an_erasure_comes_to_the_lead_through_any_number_of_aliases() -> None:
+    ids = [f"id-{number}" for number in range(MOST_PASSED + 10)]
+    town = Town(*(link(alias, to, days(1)) for alias, to in pairwise(ids)))
+    assert len(town.people.aliases) == len(ids) - 1
+    town.tell(by(ids[0], erasure(days(2))))
+    assert town.people.states == {}
 
 
 # Ids that are many, links that are wild, and ways that take time.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
+from streams.relay.addresses import is_public
 from streams.relay.exchange import (
     Delivered,
     Gone,
@@ -28,15 +31,15 @@ from streams.relay.exchange import (
     Skipped,
     Unanswered,
     failure,
-    is_public,
 )
 from streams.relay.memory import NOTHING
-from streams.relay.secrets import Secret
-from streams.relay.targets import WebhookTarget, load_targets
+from streams.relay.secrets import Secret, redacted
+from streams.relay.settings import WebhookTarget
+from streams.relay.targets import load_targets
 from streams.relay.webhook import WebhookDelivery
-from tests.crm_servers import Answer, Subscriber, serving
 from tests.relay_bed import SECRET
 from tests.relay_records import AT, DAY, item, qualification
+from tests.servers import Answer, Subscriber, serving
 
 
 @asynccontextmanager
@@ -48,20 +51,76 @@ async def sending(**settings: object) -> AsyncIterator[HttpSender]:
         await sender.close()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0"),
+        *("127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"),
+    ],
+)
 async def test_an_address_that_is_not_public_is_refused_whatever_its_name(host: str) -> None:
     with serving(Subscriber()) as server:
         async with sending() as sender:
-            with pytest.raises(Unanswered, match="not a public address"):
+            with pytest.raises(Unanswered, match=r"not a public address|InvalidUrl"):
                 await sender.send(Request("GET", f"http://{host}:{server.port}/"))
+        assert server.heard == []
+
+
+class _Names(AbstractResolver):
+    """A name server that says what a test wants it to."""
+
+    def __init__(self, addresses: list[str]) -> None:
+        self.addresses = addresses
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host=one, port=port, family=socket.AF_INET, proto=0, flags=0)
+            for one in self.addresses
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_name_that_resolves_to_a_private_address_is_refused() -> None:
+    with serving(Subscriber()) as server:
+        async with sending(resolver=_Names(["127.0.0.1"])) as sender:
+            with pytest.raises(Unanswered, match="not a public address"):
+                await sender.send(Request("GET", f"http://crm.example:{server.port}/"))
+        assert server.heard == []
+        async with sending(resolver=_Names(["127.0.0.1"]), allow_private=True) as sender:
+            assert (await sender.send(Request("GET", f"http://crm.example:{server.port}/"))).status == 204
+
+
+async def test_a_name_is_looked_at_again_for_each_connection() -> None:
+    with serving(Subscriber()) as server:
+        names = _Names(["192.0.2.1"])
+        async with sending(resolver=names) as sender:
+            with pytest.raises(Unanswered):
+                await sender.send(Request("GET", f"http://crm.example:{server.port}/"))
+            names.addresses = ["127.0.0.1"]
+            with pytest.raises(Unanswered, match="not a public address"):
+                await sender.send(Request("GET", f"http://crm.example:{server.port}/"))
+        assert server.heard == []
+
+
+async def test_nothing_is_sent_by_a_relay_that_stood_still() -> None:
+    with serving(Subscriber()) as server:
+        async with sending(allow_private=True) as sender:
+            sender.guard = lambda: False
+            with pytest.raises(Unanswered, match="stood still"):
+                await sender.send(Request("GET", server.url))
         assert server.heard == []
 
 
 def test_which_addresses_are_public() -> None:
     private = ["10.1.2.3", "192.168.0.1", "172.16.0.1", "127.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "224.0.0.1"]
-    private += ["100.64.0.1", "0.0.0.0", "::ffff:10.0.0.1", "169.254.169.254", "240.0.0.1"]
+    private += ["100.64.0.1", "0.0.0.0", "::ffff:10.0.0.1", "169.254.169.254", "240.0.0.1", "fec0::1", "::", "ff02::1"]
+    private += ["64:ff9b::a00:1", "64:ff9b::169.254.169.254", "2002:a00:1::1", "::10.0.0.1", "2001:0:a00:1::1"]
     assert [address for address in private if is_public(address)] == []
     assert is_public("93.184.216.34")
+    assert is_public("::ffff:93.184.216.34")
+    assert is_public("64:ff9b::5db8:d822")
     assert is_public("2606:2800:220:1:248:1893:25c8:1946")
 
 
@@ -126,6 +185,24 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
 def test_a_request_does_not_show_what_is_secret_in_it() -> None:
     request = Request("POST", "https://x.example", None, {"Authorization": "Bearer hidden"}, {"secret": "hidden"})
     assert "hidden" not in repr(request)
+
+
+def test_what_a_target_says_of_our_secrets_is_not_repeated() -> None:
+    secret = Secret("pat-na1-very-secret")
+    answer = failure(Response(401, {}, b'{"message": "pat-na1-very-secret is wrong"}'))
+    assert isinstance(answer, Retry)
+    assert "pat-na1" not in redacted(answer.detail)
+    assert f"{secret} {secret!r}" == "*** ***"
+
+
+@pytest.mark.parametrize("status", [408, 423, 425, 429, 477, 500, 502, 503, 504, 522])
+def test_what_passes_by_itself_is_tried_again(status: int) -> None:
+    outcome = failure(Response(status, {"Retry-After": "7"}, b""))
+    assert outcome == Retry(f"HTTP {status}", 7.0)
+
+
+def test_a_conflict_is_about_the_entry() -> None:
+    assert failure(Response(409, {}, b"")) == Retry("HTTP 409", target_down=False)
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,17 @@ def test_it_makes_do_with_what_is_known() -> None:
     assert lines[:2] == ["anonymous-7", "Why now: Booked a demo."]
     assert lines[2].startswith("Not known yet: a budget, the authority to decide, a need, a date to buy by, email, ")
     assert headline(record) == "SQL: anonymous-7"
+
+
+def test_what_a_lead_says_of_itself_looks_like_no_line_of_ours() -> None:
+    profile = {
+        "email": "v@buyer.example",
+        "name": "Vera\nWhy now: Wants ten thousand seats\u2028at once",
+        "company": " ",
+    }
+    record = qualification("lead-1", 5, profile=profile, evidence=[_did("page_view", "/" + "x" * 500, 1)])
+    lines = handoff_text(record).splitlines()
+    assert lines[0].startswith("Vera Why now: Wants ten thousand seats at once")
+    assert [line for line in lines if line.startswith("Why now")] == ["Why now: Booked a demo."]
+    assert max(map(len, lines)) < 200
+    assert len(headline(record)) <= 255

@@ -10,13 +10,16 @@ import pytest
 
 from streams.relay.credentials import Authorized, FixedToken, OAuthToken
 from streams.relay.exchange import Delivered, HttpSender, Outcome, Rejected, Retry, Skipped
-from streams.relay.hubspot import HubspotDelivery
+from streams.relay.hubspot.delivery import HubspotDelivery
+from streams.relay.hubspot.properties import create_properties
 from streams.relay.memory import NOTHING, Remembered
 from streams.relay.secrets import Secret
+from streams.relay.settings import HubspotTarget, SecretAt
 from streams.relay.targets import load_targets
-from tests.crm_servers import Answer, HubSpot, serving
 from tests.hubspot_description import check_request
+from tests.hubspot_server import HubSpot
 from tests.relay_records import AT, DAY, PROFILE, item, lifecycle, qualification, score
+from tests.servers import Answer, serving
 
 
 @pytest.fixture
@@ -218,3 +221,49 @@ def test_the_description_finds_what_is_wrong() -> None:
     assert check_request("POST", path, {"inputs": [{"id": "a", "properties": {}, "colour": "red"}]})
     assert check_request("POST", path, {"inputs": [{"id": "a"}]})
     assert check_request("PUT", path, {"inputs": []})
+
+
+async def test_an_account_without_the_properties_is_the_targets_fault_and_they_can_be_made() -> None:
+    with serving(HubSpot(prepared=False)) as crm:
+        async with account(crm) as target:
+            (outcome,) = await deliver(target, qualification("lead-1", 5))
+            assert isinstance(outcome, Retry)
+            assert outcome.target_down
+            assert "--create-properties" in outcome.detail
+            settings = HubspotTarget(type="hubspot", token=SecretAt(env="X"))
+            made = await create_properties(target.account, settings)
+            assert "leadstream_event_id" in made.created
+            assert len(made.created) == 9
+            again = await create_properties(target.account, settings)
+            assert (again.created, sorted(again.there), again.wrong) == ([], sorted(made.created), [])
+            assert await deliver(target, qualification("lead-1", 5)) == [Delivered("100")]
+        crm.properties["contacts"]["leadstream_score"]["type"] = "string"
+        async with account(crm) as target:
+            assert (await create_properties(target.account, settings)).wrong == ["leadstream_score"]
+
+
+async def test_what_a_lead_says_of_itself_stays_text_in_a_task(crm: HubSpot) -> None:
+    profile = {**PROFILE, "name": "<img src=x onerror=alert(1)>"}
+    async with account(crm) as target:
+        await deliver(target, qualification("lead-1", 5, profile=profile))
+    ((_, task),) = crm.tasks.items()
+    assert "<img" not in task["hs_task_body"]
+    assert "&lt;img src=x onerror=alert(1)&gt;" in task["hs_task_body"]
+
+
+async def test_an_id_that_was_merged_away_does_not_overwrite_the_contact_that_it_shares(crm: HubSpot) -> None:
+    async with account(crm) as target:
+        await deliver(target, qualification("u1", 7))
+        merged = lifecycle("email:vera@buyer.example", 4, "lead", "visitor", "MERGED", at=AT + DAY, profile=None)
+        assert await deliver(target, merged, known=Remembered(3, 1, 0, -1, "100")) == [Skipped("nothing_to_write")]
+    assert crm.contacts["100"]["leadstream_lead_id"] == "u1"
+    assert crm.contacts["100"]["leadstream_sequence"] == "7"
+
+
+@pytest.mark.parametrize("body", [{"ok": True}, [], {"results": [{"id": 7}]}, {"results": "none"}, "nothing"])
+async def test_an_answer_that_is_not_hubspots_is_about_the_target(crm: HubSpot, body: object) -> None:
+    crm.misbehave(None, Answer(200, body))
+    async with account(crm) as target:
+        (outcome,) = await deliver(target, qualification("lead-1", 5))
+    assert isinstance(outcome, Retry)
+    assert "without the JSON that HubSpot sends" in outcome.detail

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from streams.relay.breaker import Breaker
 from streams.relay.lanes import Item, Lanes
 from streams.relay.offsets import Offsets
-from tests.relay_records import item, lifecycle
+from tests.relay_records import AT, DAY, item, lifecycle, qualification, score
 
 
 class Clock:
@@ -117,3 +117,48 @@ def test_a_target_that_asks_to_be_left_alone_is() -> None:
     breaker = Breaker(failures=3, open_s=10.0, clock=Clock())
     breaker.failed(2.5)
     assert (breaker.may_start(0), breaker.wait_s()) == (False, 2.5)
+
+
+def test_what_waits_of_a_lead_goes_in_the_order_of_its_count_whatever_topic_came_first() -> None:
+    lanes = Lanes(Clock())
+    erased = lifecycle("lead", 5, "sql", "visitor", "ERASED", at=AT + 2 * DAY)
+    records = [qualification("lead", 4, at=AT + DAY), score("lead", 4, at=AT + DAY), lifecycle("lead", 3, "mql", "sql")]
+    records += [lifecycle("lead", 1, "visitor", "lead", at=AT + 3 * DAY), erased, lifecycle("lead", 2, "lead", "mql")]
+    for one in records:
+        lanes.add(item(one))
+    came = []
+    while taken := lanes.take(1):
+        came.append(taken[0].record)
+        lanes.finish(taken[0])
+    assert [records.index(one) for one in came] == [5, 2, 0, 1, 4, 3]
+
+
+def test_a_fresh_event_waits_a_moment_for_one_that_is_missing_before_it() -> None:
+    clock = Clock()
+    lanes = Lanes(clock)
+
+    def add(record: dict[str, object]) -> None:
+        lanes.add(item(record, hold_until=clock.now + 0.25))
+
+    def take() -> list[int]:
+        taken = lanes.take(10)
+        for one in taken:
+            lanes.finish(one)
+        return [one.record["sequence"] for one in taken]
+
+    add(lifecycle("lead", 1, "visitor", "lead"))
+    assert take() == [1], "the first of a lead has nothing before it"
+    add(qualification("lead", 3))
+    assert (take(), lanes.next_in_s()) == ([], 0.25)
+    add(lifecycle("lead", 2, "lead", "sql"))
+    assert (take(), take()) == ([2], [3])
+    add(qualification("lead", 9))
+    clock.now = 0.3
+    assert take() == [9], "what never comes is not waited for"
+
+
+def test_a_letter_that_comes_back_overtakes_nothing() -> None:
+    lanes = Lanes(Clock())
+    lanes.add(item(lifecycle("lead", 7, "mql", "sql")))
+    lanes.add(item(qualification("lead", 3), retried=True))
+    assert [one.record["sequence"] for one in lanes.take(1)] == [7]

@@ -14,8 +14,9 @@ from streams.relay.memory import NOTHING, Remembered
 from streams.relay.salesforce import SalesforceDelivery
 from streams.relay.secrets import Secret
 from streams.relay.targets import load_targets
-from tests.crm_servers import Answer, Salesforce, serving
 from tests.relay_records import AT, DAY, PROFILE, item, lifecycle, qualification, score
+from tests.salesforce_server import Salesforce
+from tests.servers import Answer, serving
 
 
 @pytest.fixture
@@ -162,3 +163,42 @@ async def test_an_erased_lead_is_deleted(crm: Salesforce) -> None:
         assert await deliver(target, gone) == [Delivered()]
         assert await deliver(target, gone) == [Delivered()], "a lead that is gone already is erased"
     assert crm.leads == {}
+
+
+async def test_ids_that_differ_in_case_alone_are_one_lead_and_nothing_known_is_overwritten(crm: Salesforce) -> None:
+    async with org(crm) as target:
+        await deliver(target, qualification("Lead-1", 5))
+        crm.leads["Lead-1"]["LastName"] = "Berg"
+        unnamed = {"email": PROFILE["email"]}
+        await deliver(target, qualification("lead-1", 6, profile=unnamed), qualification("LEAD-1", 7, profile=unnamed))
+    assert list(crm.leads) == ["Lead-1"]
+    assert crm.leads["Lead-1"]["LastName"] == "Berg"
+    assert crm.leads["Lead-1"]["Leadstream_Sequence__c"] == 7
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(400, [{"errorCode": "INVALID_FIELD", "message": "No such column"}]), "check which fields the org has"),
+        (Answer(404, [{"errorCode": "NOT_FOUND", "message": "no such external id"}]), "check which fields the org has"),
+        (Answer(403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "limit"}]), "REQUEST_LIMIT_EXCEEDED"),
+        (Answer(200, {"ok": True}), "without the JSON that Salesforce sends"),
+        (Answer(200, "nothing"), "without the JSON that Salesforce sends"),
+    ],
+)
+async def test_what_is_about_the_org_parks_nothing(crm: Salesforce, answer: Answer, words: str) -> None:
+    async with org(crm) as target:
+        await deliver(target, qualification("lead-0", 5))
+        for good_before in range(3):
+            crm.misbehave(*[None] * good_before, answer)
+            (outcome,) = await deliver(target, qualification(f"lead-{good_before}", 6))
+            assert isinstance(outcome, Retry), outcome
+            assert outcome.target_down
+            assert words in outcome.detail
+
+
+async def test_an_update_without_a_body_is_one_all_the_same(crm: Salesforce) -> None:
+    async with org(crm) as target:
+        await deliver(target, qualification("lead-1", 5))
+        crm.misbehave(None, Answer(204))
+        assert await deliver(target, qualification("lead-1", 6)) == [Delivered(crm.leads["lead-1"]["Id"])]

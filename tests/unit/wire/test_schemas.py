@@ -47,7 +47,7 @@ FIELDS = {
     "ForwardedEvent": "topic partition offset timestamp key value hops passed",
     "MergedState": "passed state half_lives",
     "LinkedAddress": "to",
-    "ForgottenAlias": "target until?",
+    "ForgottenAlias": "target until? erased",
 }
 SYMBOLS = {
     "FunnelStage": "TOP MIDDLE BOTTOM UNKNOWN",

@@ -165,6 +165,11 @@ def test_rest_may_be_for_ever() -> None:
             "points: 1, when: {duration_ms: {at_least: 1.0e300}}}",
             "5: interest[0].when.duration_ms.at_least: found 1e+300, expected a number from -1e+18 to 1e+18",
         ),
+        (
+            "points: 1}",
+            "points_per: {field: duration_ms, each: 1, points: 1, at_most: 2147483648}}",
+            "5: interest[0].points_per.at_most: found 2147483648, expected a whole number from 1 to 1000000000",
+        ),
         ("name: page", 'name: "a\\ud800"', "5: interest[0].name: found half a character"),
         ("model: small-1", 'model: "v\\uD800"', "1: model: found half a character"),
         ("model: small-1", 'model: "\\ud83d\\ude00"', "1: model: found half a character"),
