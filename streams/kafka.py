@@ -8,22 +8,24 @@ import re
 import socket
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import LeadstreamError, UsageError
+from streams.provisioning import Drift, Replication, TopicReport, compare, create, mend, shapes
+from streams.security import login
 from streams.topics import DEFAULT_PARTITIONS, TOPICS, Topic, changelog_topic
 
 if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
     from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 DEFAULT_APP = "leadstream"
-_ADMIN_SECONDS = 15.0
+#: The library demands a group, and asks for its coordinator; it is never joined.
+READER_GROUP = "leadstream-reader"
+AS_IT_IS = Replication()
 #: A name or an address; what it may not hold is what makes an URL or a slip of the keyboard.
 _HOST = re.compile(r"[\w.-]{1,253}|\[?[0-9A-Fa-f:.]+(%\w+)?\]?")
-#: A busy single machine takes this long to open the logs of a few hundred new partitions.
-_SERVED_SECONDS = 60.0
 
 #: librdkafka writes to stderr unless it is given a logger; ours is quiet until someone attaches a handler.
 _librdkafka_log = logging.getLogger("leadstream.librdkafka")
@@ -43,8 +45,8 @@ class TopicsMissing(LeadstreamError):
     """A topic that is needed doesn't exist."""
 
 
-class TopicsFailed(LeadstreamError):
-    """Kafka refused to create or change a topic."""
+class LoginRefused(LeadstreamError):
+    """Kafka does not believe who this client says it is, or the client does not believe Kafka."""
 
 
 def bootstrap_from_environment() -> str:
@@ -59,6 +61,7 @@ def client_config(bootstrap: str) -> dict[str, Any]:
         "client.id": "leadstream",
         "logger": _librdkafka_log,
         "reconnect.backoff.max.ms": 2_000,
+        **login().librdkafka(),
     }
 
 
@@ -77,7 +80,7 @@ def reader_config(bootstrap: str) -> dict[str, Any]:
     """For consumers assigned by hand: committed records only, no group, no offsets kept."""
     return {
         **client_config(bootstrap),
-        "group.id": "leadstream-reader",  # demanded by the library; never joined
+        "group.id": READER_GROUP,
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -96,17 +99,30 @@ def admin_client(bootstrap: str) -> AdminClient:
 def require_broker(bootstrap: str, timeout: float = 3.0) -> ClusterMetadata:
     """The cluster's metadata.
 
-    Raises BrokerUnreachable after `timeout` seconds without an answer, BadBootstrap at once.
+    Raises BrokerUnreachable after `timeout` seconds without an answer, BadBootstrap and LoginRefused at once.
     """
-    from confluent_kafka import KafkaException
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    refusals: list[KafkaError] = []
+
+    def heard(error: KafkaError) -> None:
+        # That Kafka wants a certificate comes as an alert in the middle of a connection that seems to stand.
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL) or "SSL alert" in error.str():
+            refusals.append(error)
 
     addresses = _addresses(bootstrap)
-    admin = admin_client(bootstrap)
+    config = client_config(bootstrap)
+    config["error_cb"] = heard
+    admin = AdminClient(config)
     deadline = time.monotonic() + timeout
     while True:
         try:
             return admin.list_topics(timeout=max(0.1, min(1.0, deadline - time.monotonic())))
         except KafkaException as error:
+            admin.poll(0)
+            if refusals:
+                raise LoginRefused(_refusal(bootstrap, refusals[0])) from None
             if time.monotonic() < deadline:
                 continue
             reason = _why_not(addresses) or f"something listens there, but: {error.args[0].str()}"
@@ -114,6 +130,21 @@ def require_broker(bootstrap: str, timeout: float = 3.0) -> ClusterMetadata:
                 f"No Kafka broker answers at {bootstrap} ({reason}). Start one with `leadstream broker`, "
                 "or name another with --bootstrap HOST:PORT or LEADSTREAM_BOOTSTRAP."
             ) from None
+
+
+def _refusal(bootstrap: str, error: KafkaError) -> str:
+    from confluent_kafka import KafkaError
+
+    how = login().speaks
+    if error.code() != KafkaError._AUTHENTICATION:
+        return (
+            f"No secure connection to {bootstrap}: {error.str()}. Check that Kafka speaks {how} there, that --ssl-ca "
+            "is its authority, that its certificate holds the name of the address, and --ssl-cert if it asks for one."
+        )
+    return (
+        f"Kafka at {bootstrap} refused the login: {error.str()}. Check --sasl-username, the password, --sasl-mechanism "
+        f"and --security-protocol (now {how})."
+    )
 
 
 def require_topics(bootstrap: str, names: Iterable[str]) -> ClusterMetadata:
@@ -154,133 +185,42 @@ def _why_not(addresses: list[tuple[str, int]]) -> str | None:
     return reason
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A way in which a topic differs from the topic table."""
-
-    topic: str
-    setting: str
-    found: str
-    wanted: str
-
-    def __str__(self) -> str:
-        return f"{self.topic}: {self.setting} is {self.found}, should be {self.wanted}"
-
-
-@dataclass(frozen=True, slots=True)
-class TopicReport:
-    """What `ensure_topics` found and did. `mended` were put right; `drift` can't be."""
-
-    partitions: int
-    created: tuple[str, ...] = ()
-    mended: tuple[Drift, ...] = ()
-    drift: tuple[Drift, ...] = ()
-
-
 def ensure_topics(
-    bootstrap: str, partitions: int | None = None, app_id: str = DEFAULT_APP, also: Iterable[Topic] = ()
+    bootstrap: str,
+    partitions: int | None = None,
+    app_id: str = DEFAULT_APP,
+    also: Iterable[Topic] = (),
+    *,
+    topics: Iterable[Topic] | None = None,
+    replication: Replication = AS_IT_IS,
+    change: bool = True,
 ) -> TopicReport:
-    """Create the topics that are missing and put the settings of the others right.
+    """Create the topics that are missing and put the settings of the others right; without `change` just look.
 
-    Without `partitions`, new topics get as many as the existing ones have, or 12. A topic with another number
-    of partitions is left alone and reported as drift: more partitions would part leads from their state.
-    Raises BrokerUnreachable and TopicsFailed.
+    `topics` are by default all of the topic table and the workers' changelog. Without `partitions`, new topics get as
+    many as the existing ones have, or 12. A topic with another number of partitions is left alone and reported as
+    drift: more partitions would part leads from their state. So is a replication factor, which no client can change.
+    A client that may not see or change settings reports that. Raises BrokerUnreachable, LoginRefused and TopicsFailed.
     """
-    wanted = [*TOPICS.values(), changelog_topic(app_id), *also]
-    existing = {name: len(topic.partitions) for name, topic in require_broker(bootstrap).topics.items()}
+    table = (*TOPICS.values(), changelog_topic(app_id)) if topics is None else topics
+    wanted = [replication.of(topic) for topic in (*table, *also)]
+    existing = require_broker(bootstrap).topics
     here = [topic for topic in wanted if topic.name in existing]
-    if partitions is None:
-        partitions = existing[here[0].name] if here else DEFAULT_PARTITIONS
-    admin = admin_client(bootstrap)
     missing = [topic for topic in wanted if topic.name not in existing]
-    _create(admin, missing, partitions)
+    if partitions is None:
+        partitions = len(existing[here[0].name].partitions) if here else DEFAULT_PARTITIONS
+    admin = admin_client(bootstrap)
+    drift = shapes(here, existing, partitions, replication.factor)
+    differing, uncompared = compare(admin, here)
+    if change:
+        create(admin, missing, partitions, replication)
+    else:
+        drift = [*(Drift(topic.name, "topic", "missing", "there") for topic in missing), *drift]
+    mended = change and differing and mend(admin, differing)
     return TopicReport(
         partitions,
-        created=tuple(topic.name for topic in missing),
-        mended=tuple(_mend(admin, here)),
-        drift=tuple(
-            Drift(topic.name, "number of partitions", str(existing[topic.name]), str(partitions))
-            for topic in here
-            if existing[topic.name] != partitions
-        ),
+        created=tuple(topic.name for topic in missing) if change else (),
+        mended=tuple(differing) if mended else (),
+        drift=tuple(drift if mended else [*drift, *differing]),
+        uncompared=tuple(uncompared),
     )
-
-
-def _create(admin: AdminClient, topics: list[Topic], partitions: int) -> None:
-    from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import NewTopic
-
-    if not topics:
-        return
-    # No replication factor: the cluster's default is 1 on the embedded broker and should be 3 in production.
-    new = [NewTopic(topic.name, partitions, config=topic.config) for topic in topics]
-    for name, outcome in admin.create_topics(new, request_timeout=_ADMIN_SECONDS).items():
-        try:
-            outcome.result()
-        except KafkaException as error:
-            # Another worker that starts at the same time may have been faster.
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TopicsFailed(f"Kafka did not create topic {name}: {error.args[0].str()}.") from None
-    _await_served(admin, topics, partitions)
-
-
-def _await_served(admin: AdminClient, topics: Iterable[Topic], partitions: int) -> None:
-    """Wait until every partition is served: before that, reads and writes fail with confusing errors.
-
-    Metadata names a leader before the leader itself knows; only an answer about its log says that it serves.
-    """
-    from confluent_kafka import KafkaException, TopicPartition
-    from confluent_kafka.admin import OffsetSpec
-
-    waiting = [TopicPartition(topic.name, number) for topic in topics for number in range(partitions)]
-    deadline = time.monotonic() + _SERVED_SECONDS
-    while waiting:
-        if time.monotonic() > deadline:
-            names = ", ".join(sorted({one.topic for one in waiting}))
-            raise TopicsFailed(f"Kafka created {names}, but does not serve all their partitions yet. Try again.")
-        answers = admin.list_offsets(dict.fromkeys(waiting, OffsetSpec.latest()), request_timeout=_ADMIN_SECONDS)
-        waiting = []
-        for partition, answer in answers.items():
-            try:
-                answer.result()
-            except KafkaException:
-                waiting.append(partition)
-        if waiting:
-            time.sleep(0.1)
-
-
-def _mend(admin: AdminClient, topics: Iterable[Topic]) -> list[Drift]:
-    """Set what differs from the topic table; settings it doesn't name, and a shorter retention, are the operator's."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
-    by_name = {topic.name: topic for topic in topics}
-    if not by_name:
-        return []
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in by_name]
-    found: list[Drift] = []
-    changes: dict[str, list[ConfigEntry]] = {}
-    try:
-        for resource, outcome in admin.describe_configs(resources, request_timeout=_ADMIN_SECONDS).items():
-            current = outcome.result()
-            for setting, value in by_name[resource.name].config.items():
-                has = current[setting].value if setting in current else "unknown to this broker"
-                if has != value and not _is_kept_shorter(setting, str(has), value):
-                    found.append(Drift(resource.name, setting, str(has), value))
-                    changes.setdefault(resource.name, []).append(
-                        ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-                    )
-        altered = [
-            ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries) for name, entries in changes.items()
-        ]
-        if altered:
-            for outcome in admin.incremental_alter_configs(altered, request_timeout=_ADMIN_SECONDS).values():
-                outcome.result()
-    except KafkaException as error:
-        raise TopicsFailed(f"Kafka did not let us compare or change topics: {error.args[0].str()}.") from None
-    return found
-
-
-def _is_kept_shorter(setting: str, has: str, wanted: str) -> bool:
-    """Whether somebody keeps less than we do: how long what people did may be kept is not ours to say."""
-    return setting in ("retention.ms", "max.compaction.lag.ms") and has.isdigit() and int(has) < int(wanted)

@@ -11,11 +11,12 @@ from pathlib import Path
 from streams.errors import UsageError
 from streams.modelfile import read_model
 from streams.qualification.model.values import Model
-from streams.qualification.succession import changes, half_lives_of
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
+_Stamp = tuple[int, int, int]
+_NEVER: _Stamp = (-1, -1, -1)
 
 
 class ModelWatch:
@@ -29,7 +30,9 @@ class ModelWatch:
         self._model = model
         self._offer = offer
         self._taken = taken
-        self._seen = self._last = self._stamp()
+        # `model` may be of a file that has been saved again since: the first looks find that out.
+        self._seen: _Stamp | None = _NEVER
+        self._last: _Stamp | None = _NEVER
 
     def start(self) -> None:
         """Look from a thread of its own, for as long as the process lives."""
@@ -52,13 +55,12 @@ class ModelWatch:
             return
         if model.identity == self._model.identity:
             return
-        said = changes(half_lives_of(self._model), model)
-        log.info("model %s follows %s%s", model.version, self._model.version, "".join(f"; {one}" for one in said))
+        log.info("model %s follows %s", model.version, self._model.version)
         self._model = model
         self._offer(model)
         self._taken("accepted")
 
-    def _stamp(self) -> tuple[int, int, int] | None:
+    def _stamp(self) -> _Stamp | None:
         """What changes with the file: an editor may put another in its place, a mounted volume turns a link."""
         try:
             found = os.stat(self._path)

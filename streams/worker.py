@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import sys
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +15,17 @@ from streams.engine.clock import ClockKind
 from streams.engine.config import EngineConfig
 from streams.kafka import DEFAULT_APP, ensure_topics
 from streams.modelwatch import ModelWatch
+from streams.monitoring.health import WorkerHealth
 from streams.monitoring.metrics import WorkerMetrics
+from streams.monitoring.serving import serve
 from streams.processing import LeadLogic
 from streams.qualification.model.values import Model
+from streams.security import login
 from streams.topics import OUTPUT_TOPICS, SOURCE_TOPICS, changelog_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
+
+log = logging.getLogger(__name__)
 
 #: A batch makes tens of thousands of objects, none of them in cycles: to look for those at the usual thresholds takes a
 #: fifth of the time.
@@ -41,6 +46,7 @@ def run_worker(
     *,
     app_id: str = DEFAULT_APP,
     clock: ClockKind = "wall",
+    metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
     instance_id: str | None = None,
     schema_registry: str | None = None,
@@ -53,32 +59,38 @@ def run_worker(
 
     Creates missing topics. Raises BrokerUnreachable and what else keeps it from starting.
     """
-    report = ensure_topics(bootstrap, app_id=app_id)
-    for drift in report.drift:
-        print(f"warning: {drift}", file=sys.stderr)
-    metrics = _Announcing(CollectorRegistry())
-    if metrics_port is not None:
-        metrics.serve(metrics_port)
+    found = ensure_topics(bootstrap, app_id=app_id)
+    for drift in found.drift:
+        log.warning("%s", drift)
+    topics = tuple(topic.name for topic in SOURCE_TOPICS)
+    metrics = _Announcing(CollectorRegistry(), topics, tuple(model.rest.reasons))
     codec = Codec(schema_registry)
-    _register_outputs(codec)
-    logic = LeadLogic(codec, model, report.partitions, lambda: time.time_ns() // 1_000_000, metrics, app_id)
+    logic = LeadLogic(codec, model, found.partitions, lambda: time.time_ns() // 1_000_000, metrics, app_id)
     if model_file is not None:
         ModelWatch(model_file, model, logic.offer, metrics.model_changed).start()
     config = EngineConfig(
         app_id=app_id,
         bootstrap=bootstrap,
-        topics=tuple(topic.name for topic in SOURCE_TOPICS),
+        topics=topics,
         changelog_topic=changelog_topic(app_id).name,
-        partitions=report.partitions,
+        partitions=found.partitions,
         grace_ms=model.grace_ms,
         agent="qualify",
         clock=clock,
         instance_id=instance_id,
         session_timeout_s=session_timeout_s,
         heartbeat_s=session_timeout_s / 5,
+        security=login().librdkafka(),
     )
+    app = create_app(config, logic, metrics)
+    metrics.watch(lambda: app.engine.report)
+    if metrics_port is not None:
+        health = WorkerHealth(lambda: app.engine.report)
+        probes = {"/health/live": health.live, "/health/ready": health.ready, "/health/started": health.started}
+        serve(metrics.registry, metrics_host, metrics_port, probes)
+    _register_outputs(codec)
     gc.set_threshold(*_COLLECT_AFTER)
-    run(create_app(config, logic, metrics))
+    run(app)
 
 
 def _register_outputs(codec: Codec) -> None:
@@ -89,6 +101,6 @@ def _register_outputs(codec: Codec) -> None:
             return codec.prepare(topic.name for topic in (*OUTPUT_TOPICS, *SOURCE_TOPICS) if topic.role != "input")
         except RegistryUnavailable as error:
             if not told:
-                print(f"waiting: {error}", file=sys.stderr, flush=True)
+                log.warning("waiting: %s", error)
                 told = True
             time.sleep(1.0)

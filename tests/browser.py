@@ -48,6 +48,11 @@ SNOWPLOW = Package(
     "4.10.1",
     "1Kmi6Mtyxwn5BN7BPD63CCb8diNr/cD/ihxHVbnTVc9UQRK9xJALpkpOu90PomVH/GJN2VxVKyeNmPJhGnv9og==",
 )
+RUDDERSTACK = Package(
+    "@rudderstack/analytics-js",
+    "3.34.1",
+    "cci768CvaM64Wr/MDDtLF8K49aPy7TwwfwL9G1a2SSfgwL4XfVfGNVT//Mv8yph0a14pPc/Nf5HDWhVjAD5vQg==",
+)
 _CHROMIUM = Package(
     "@sparticuz/chromium",
     "147.0.0",
@@ -126,8 +131,20 @@ def packaged_chromium() -> Chromium:
         except OSError:
             shutil.rmtree(room)  # another process was faster
     libraries = ":".join(str(path) for path in (folder / "lib", folder / "al2023" / "lib") if path.is_dir())
-    fonts = next(iter(folder.glob("**/fonts.conf")), folder)
-    return Chromium(folder / "chromium", {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_PATH": str(fonts.parent)})
+    return Chromium(folder / "chromium", {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(_fonts(folder))})
+
+
+def _fonts(folder: Path) -> Path:
+    """Where fontconfig finds the package's fonts: its own file says where they are elsewhere, and without a font a link
+    has no size to be clicked on.
+    """
+    configuration = folder / "found-fonts.conf"
+    if not configuration.exists():
+        written = Path(tempfile.mkstemp(dir=folder)[1])
+        places = f"<dir>{folder / 'fonts'}</dir><cachedir>{folder / 'fonts-cache'}</cachedir>"
+        written.write_text(f"<fontconfig>{places}</fontconfig>\n")
+        written.rename(configuration)
+    return configuration
 
 
 @contextmanager

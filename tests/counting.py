@@ -34,6 +34,7 @@ class CountingLogic:
     """
 
     word = b""
+    shortcut = None
 
     def __init__(self, out: str = "counted", refused: str = "refused") -> None:
         self._out = out
@@ -76,3 +77,6 @@ class CountingLogic:
 
     def unpack(self, payload: bytes) -> Count:
         return Count(*struct.unpack(">qq", payload))
+
+    def label(self, state: Count) -> str:
+        return "once" if state.number == 1 else "more"

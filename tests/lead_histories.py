@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from handmade import (
@@ -32,6 +32,7 @@ from handmade import (
 from hypothesis import assume
 from hypothesis import strategies as st
 from oracle import CRAWLER, MAIL_PROXY, Oracle
+from oracle_standing import Granted
 
 from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
 from streams.qualification.lead import Lead
@@ -95,7 +96,7 @@ def _lateness() -> st.SearchStrategy[int]:
     )
 
 
-def _plain(words: str, make: Callable[[int], Event]) -> tuple[str, Make]:
+def plain(words: str, make: Callable[[int], Event]) -> tuple[str, Make]:
     return words, lambda at, _: make(at)
 
 
@@ -118,7 +119,7 @@ def answers() -> st.SearchStrategy[tuple[str, Make]]:
 
 def bookings() -> st.SearchStrategy[tuple[str, Make]]:
     def made(status: str, booking_id: str) -> tuple[str, Make]:
-        return _plain(f"{status} {booking_id}", lambda at: booking(at, status, booking_id))
+        return plain(f"{status} {booking_id}", lambda at: booking(at, status, booking_id))
 
     statuses = st.sampled_from(["BOOKED", "RESCHEDULED", "CANCELLED", "ATTENDED", "NO_SHOW", "UNKNOWN"])
     return st.builds(made, statuses, st.sampled_from(["one", "two"]))
@@ -141,19 +142,19 @@ _PROFILES: tuple[dict[str, Any], ...] = (
 
 def profiles() -> st.SearchStrategy[tuple[str, Make]]:
     weighted = [*_PROFILES, _PROFILES[0], _PROFILES[0], _PROFILES[0]]
-    return st.sampled_from(weighted).map(lambda fields: _plain(f"profile {fields}", lambda at: profile(at, **fields)))
+    return st.sampled_from(weighted).map(lambda fields: plain(f"profile {fields}", lambda at: profile(at, **fields)))
 
 
 def behaviour(
     kinds: Sequence[str] = ("email_reply", "webinar_attended", "unsubscribe", "nothing known"),
 ) -> st.SearchStrategy[tuple[str, Make]]:
     return st.one_of(
-        st.integers(0, 400_000).map(lambda ms: _plain("page", lambda at: page_view(at, duration_ms=ms))),
-        st.just(_plain("pricing", pricing)),
-        st.just(_plain("case study", lambda at: page_view(at, "https://example.com/case-studies/1"))),
-        st.just(_plain("open", lambda at: event("email_open", at, email_id="mail-1"))),
-        st.sampled_from(["TOP", "BOTTOM"]).map(lambda stage: _plain(stage, lambda at: download(at, stage))),
-        st.sampled_from(list(kinds)).map(lambda kind: _plain(kind, lambda at: activity(at, kind))),
+        st.integers(0, 400_000).map(lambda ms: plain("page", lambda at: page_view(at, duration_ms=ms))),
+        st.just(plain("pricing", pricing)),
+        st.just(plain("case study", lambda at: page_view(at, "https://example.com/case-studies/1"))),
+        st.just(plain("open", lambda at: event("email_open", at, email_id="mail-1"))),
+        st.sampled_from(["TOP", "BOTTOM"]).map(lambda stage: plain(stage, lambda at: download(at, stage))),
+        st.sampled_from(list(kinds)).map(lambda kind: plain(kind, lambda at: activity(at, kind))),
         bookings(),
     )
 
@@ -164,24 +165,24 @@ def _opened(at: int, **fields: Any) -> Event:
 
 #: What nobody did. The same acts of a person are among the others.
 _NOISE = [
-    _plain("pricing by a crawler", partial(pricing, user_agent=CRAWLER)),
-    _plain("pricing from within", partial(pricing, ip="10.1.2.3")),
-    _plain("open by a proxy", partial(_opened, user_agent=MAIL_PROXY)),
-    _plain("open by a scanner", lambda at: _opened(at, sent_at=at - 5_000)),
-    _plain("open by a person", lambda at: _opened(at, sent_at=at - 60_000, ip="203.0.113.7")),
+    plain("pricing by a crawler", partial(pricing, user_agent=CRAWLER)),
+    plain("pricing from within", partial(pricing, ip="10.1.2.3")),
+    plain("open by a proxy", partial(_opened, user_agent=MAIL_PROXY)),
+    plain("open by a scanner", lambda at: _opened(at, sent_at=at - 5_000)),
+    plain("open by a person", lambda at: _opened(at, sent_at=at - 60_000, ip="203.0.113.7")),
 ]
 
 
-def _happening(made: tuple[str, Make], after_ms: int, late_ms: int) -> Happening:
+def happening_of(made: tuple[str, Make], after_ms: int, late_ms: int) -> Happening:
     return Happening(made[1], made[0], after_ms, late_ms)
 
 
 def histories(*kinds: st.SearchStrategy[tuple[str, Make]], max_size: int = 14) -> st.SearchStrategy[list[Happening]]:
     """What happens to one lead, in the order in which it reaches us."""
-    erased = st.just(_plain("erasure", erasure))
+    erased = st.just(plain("erasure", erasure))
     some = kinds or (behaviour(), behaviour(), profiles(), answers(), st.sampled_from(_NOISE), erased)
     some = (*some, _AGAIN)
-    one = st.builds(_happening, st.one_of(*some), _gaps(), _lateness())
+    one = st.builds(happening_of, st.one_of(*some), _gaps(), _lateness())
     return st.lists(one, min_size=1, max_size=max_size)
 
 
@@ -193,37 +194,39 @@ def lively(pool: Sequence[tuple[str, Make]], length: int = 40) -> st.SearchStrat
 
     def history(seed: int, size: int) -> list[Happening]:
         dice = Random(seed)
-        first = [_happening(_BUYER, 0, 0)] if dice.random() < 0.8 else []
+        first = [happening_of(_BUYER, 0, 0)] if dice.random() < 0.8 else []
         gaps = [0, HOUR, 30 * DAY, *(dice.randint(0, most * DAY) for most in (3, 12, 60))]
         lates = [0] * 12 + [MINUTE, 10 * MINUTE, dice.randint(0, 30 * DAY)]
-        rest = [_happening(dice.choice(pool), dice.choice(gaps), dice.choice(lates)) for _ in range(length)]
+        rest = [happening_of(dice.choice(pool), dice.choice(gaps), dice.choice(lates)) for _ in range(length)]
         return [*first, *rest][:size]
 
     return st.builds(history, st.integers(0, 2**32), st.integers(length // 2, length))
 
 
-_BUYER = _plain("buyer", lambda at: profile(at, **BUYER))
+_BUYER = plain("buyer", lambda at: profile(at, **BUYER))
 _ANSWERS = [
     _answer(disposition, about, reason)
     for disposition in DISPOSITIONS
     for about in ABOUT
     for reason in (None, "no_budget", "competitor")
 ]
-_SAID = [_plain(f"profile {fields}", partial(profile, **fields)) for fields in _PROFILES]
+_SAID = [plain(f"profile {fields}", partial(profile, **fields)) for fields in _PROFILES]
 _BOOKED = [
-    _plain(f"{status} {booking_id}", partial(booking, status=status, booking_id=booking_id))
+    plain(f"{status} {booking_id}", partial(booking, status=status, booking_id=booking_id))
     for status in ("BOOKED", "RESCHEDULED", "CANCELLED", "ATTENDED", "NO_SHOW")
     for booking_id in ("one", "two")
 ]
 _DONE = [
-    _plain("email reply", partial(activity, kind="email_reply")),
-    _plain("webinar", partial(activity, kind="webinar_attended")),
-    _plain("unsubscribe", partial(activity, kind="unsubscribe")),
-    *(_plain(stage, partial(download, funnel_stage=stage)) for stage in ("TOP", "BOTTOM")),
-    _plain("pricing", pricing),
-    _plain("page", partial(page_view, duration_ms=200_000)),
+    plain("email reply", partial(activity, kind="email_reply")),
+    plain("webinar", partial(activity, kind="webinar_attended")),
+    plain("unsubscribe", partial(activity, kind="unsubscribe")),
+    *(plain(stage, partial(download, funnel_stage=stage)) for stage in ("TOP", "BOTTOM")),
+    plain("pricing", pricing),
+    plain("page", partial(page_view, duration_ms=200_000)),
     ("again", None),
 ]
+#: As much as can happen to a lead, and mostly does not.
+EVENTFUL = [*_DONE * 10, *_NOISE, *_SAID, *_BOOKED, *_ANSWERS[::3]]
 #: For the default model: mostly behaviour, now and then a profile, a booking or an answer.
 LIVELY = lively([*_DONE * 25, *_NOISE * 6, *_SAID * 2, *_BOOKED, *_ANSWERS[::3]])
 
@@ -312,19 +315,27 @@ def _model(dice: Random) -> Model:
     )
 
 
-_ACTS = [_plain(kind, partial(activity, kind=kind)) for kind in "abcdz"]
+_ACTS = [plain(kind, partial(activity, kind=kind)) for kind in "abcdz"]
+EVENTFUL_DRAWN = [*_ACTS * 15, *_SAID, *_BOOKED, *_ANSWERS[::3], plain("page", page_view)]
 #: Lively ones for :func:`models`.
-LIVELY_DRAWN = lively([*_ACTS * 30, *_SAID * 2, *_BOOKED, *_ANSWERS[::3], _plain("page", page_view)], 25)
+LIVELY_DRAWN = lively([*_ACTS * 30, *_SAID * 2, *_BOOKED, *_ANSWERS[::3], plain("page", page_view)], 25)
 
 
 def drawn_histories() -> st.SearchStrategy[list[Happening]]:
     """Histories for :func:`models` that shrink well."""
-    acts = st.sampled_from(list("aabbccddz")).map(lambda kind: _plain(kind, lambda at: activity(at, kind)))
-    page = st.just(_plain("page", page_view))
+    acts = st.sampled_from(list("aabbccddz")).map(lambda kind: plain(kind, lambda at: activity(at, kind)))
+    page = st.just(plain("page", page_view))
     return histories(acts, acts, acts, page, bookings(), profiles(), profiles(), answers())
 
 
 # --- core and oracle side by side -----------------------------------------------------------------------
+
+
+class Telling(Protocol):
+    """What grows while a history is told."""
+
+    @property
+    def qualifications(self) -> list[dict[str, Any]]: ...
 
 
 @dataclass
@@ -361,11 +372,11 @@ def walk(history: Sequence[Happening], model: Model, *, packed: bool = False) ->
         done.transitions += transitions
         oracle.handle(told)
         assume(not oracle.undecidable)
-        _name(oracle, done.qualifications)
+        name_granted(oracle.granted, done.qualifications)
     return done
 
 
-def tell(history: Sequence[Happening], done: Walk) -> Iterator[Event]:
+def tell(history: Sequence[Happening], done: Telling) -> Iterator[Event]:
     """The events of the history in the order of telling, while `done` grows with what they bring about."""
     told: Event | None = None
     for number, (happening, occurred_at, arrival) in enumerate(timed(history)):
@@ -376,7 +387,8 @@ def tell(history: Sequence[Happening], done: Walk) -> Iterator[Event]:
             yield told
 
 
-def _name(oracle: Oracle, qualifications: Sequence[dict[str, Any]]) -> None:
-    assert len(oracle.granted) == len(qualifications), (oracle.granted, qualifications)
-    for granted, record in zip(oracle.granted, qualifications, strict=True):
-        granted.event_id = record["event_id"]
+def name_granted(granted: Sequence[Granted], qualifications: Sequence[dict[str, Any]]) -> None:
+    """Let the oracle know by what ids feedback may name what was granted."""
+    assert len(granted) == len(qualifications), (granted, qualifications)
+    for one, record in zip(granted, qualifications, strict=True):
+        one.event_id = record["event_id"]

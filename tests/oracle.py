@@ -75,7 +75,7 @@ class Oracle(Standing):
         if self.life is None:
             if silent:
                 return
-            self.life = Life(at, event.occurred_at)
+            self.life = Life(at, event.occurred_at, line=("visitor", self.model.band(0.0), "NONE"))
         life = self.life
         if event.event_id in [one.event_id for one in life.events][-64:]:
             return
@@ -113,7 +113,11 @@ class Oracle(Standing):
         return (
             (bool(noise.internal) and (fields.get("ip") or "").startswith("10."))
             or (event.kind == "email_open" and agent == MAIL_PROXY)
-            or (sent_at is not None and abs(event.occurred_at - sent_at) <= noise.scanner_window_ms)
+            or (
+                bool(noise.scanner_window_ms)
+                and sent_at is not None
+                and abs(event.occurred_at - sent_at) <= noise.scanner_window_ms
+            )
             or (noise.bots and agent == CRAWLER)
         )
 
@@ -259,7 +263,7 @@ class Oracle(Standing):
     def _judge(self, at: int, cause: str, arrival: int = 0) -> None:
         life = self._life
         profile = self.profile()
-        persona = any(one.when.matches(profile) for one in self.model.negative_personas)
+        persona = self.is_known() and any(one.when.matches(profile) for one in self.model.negative_personas)
         if persona and life.stage in ("visitor", "lead", "mql", "sql"):
             self._happens(at, "PERSONA", "disqualified")
             life.rest_ends = None

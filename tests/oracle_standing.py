@@ -65,6 +65,7 @@ class Life:
     breach: int | None = None
     give_up: int | None = None
     told_low_touch: bool = False
+    #: nobody is told of a visitor who is not known
     line: tuple[str, str, str] = ("visitor", "D", "NONE")
 
 
@@ -127,8 +128,14 @@ class Standing:
     def fit(self) -> float:
         if "fit" not in self._known:
             profile = self.profile()
-            self._known["fit"] = sum(rule.points for rule in self.model.fit if rule.when.matches(profile))
+            rules = self.model.fit if self.is_known() else ()
+            self._known["fit"] = sum(rule.points for rule in rules if rule.when.matches(profile))
         return self._known["fit"]  # type: ignore[no-any-return]
+
+    def is_known(self) -> bool:
+        """Whether anything was ever said of who it is: else neither fit nor personas are asked."""
+        said = set(self.profile()) - {"event_id", "lead_id", "occurred_at", "attributes"}
+        return bool(said) or bool(self.profile().get("attributes"))
 
     def band(self) -> str:
         if "band" not in self._known:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,17 +14,21 @@ LEADSTREAM = Path(sys.executable).parent / "leadstream"
 PATIENCE = 60.0
 
 
-def leadstream(*arguments: str, input: bytes = b"") -> subprocess.CompletedProcess[str]:
+def leadstream(
+    *arguments: str, input: bytes = b"", env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    done = subprocess.run([LEADSTREAM, *arguments], input=input, capture_output=True, timeout=2 * PATIENCE, check=False)
+    done = subprocess.run(
+        [LEADSTREAM, *arguments], input=input, capture_output=True, timeout=2 * PATIENCE, check=False, env=env
+    )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @contextmanager
-def running(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A command that runs in the foreground, ended when the block is left. Its output goes to `log`."""
     with log.open("ab") as out:
-        process = subprocess.Popen([LEADSTREAM, *arguments], stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([LEADSTREAM, *arguments], stdout=out, stderr=subprocess.STDOUT, env=env)
         try:
             yield process
         finally:
@@ -61,3 +65,15 @@ def eventually(condition: Callable[[], object], otherwise: str, patience: float 
     while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.1)
+
+
+def await_line(process: subprocess.Popen[bytes], log: Path, begins: str) -> str:
+    """The line of `log` that begins so, once it is there; fails when the process ends before."""
+
+    def line() -> str | None:
+        return next((one for one in log.read_text().splitlines() if one.startswith(begins)), None)
+
+    eventually(lambda: process.poll() is not None or line(), f"no line {begins!r}, see {log}")
+    found = line()
+    assert found is not None, log.read_text()
+    return found

@@ -7,6 +7,7 @@ answers at once.
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -14,13 +15,16 @@ from typing import Annotated, Any
 import typer
 
 from streams import __version__
+from streams.cli.login import add_login
 from streams.errors import LeadstreamError
+from streams.monitoring.logs import logs_json
 
 #: In the order of `leadstream --help`.
 _FAMILIES = (
     "demo",
     "broker",
     "topics",
+    "state",
     "worker",
     "collector",
     "relay",
@@ -30,6 +34,7 @@ _FAMILIES = (
     "dead_letters",
     "backtest",
     "model",
+    "dashboards",
     "bench",
 )
 
@@ -53,7 +58,7 @@ def _root(
 
 
 def command() -> Any:
-    """The whole command line, every option bound to its LEADSTREAM_* variable."""
+    """The whole command line, every option bound to its LEADSTREAM_* variable, and a login to every `--bootstrap`."""
     app = typer.Typer(
         name="leadstream",
         callback=_root,
@@ -73,6 +78,8 @@ def command() -> Any:
 def _bind_variables(node: Any) -> None:
     for child in getattr(node, "commands", {}).values():
         _bind_variables(child)
+        if any(parameter.name == "bootstrap" for parameter in child.params):
+            add_login(child)
         for parameter in child.params:
             if parameter.param_type_name == "option" and parameter.name != "help" and not parameter.envvar:
                 flag = max(parameter.opts, key=len).lstrip("-")
@@ -84,7 +91,10 @@ def main() -> None:
     try:
         command()(prog_name="leadstream")
     except LeadstreamError as error:
-        print(f"leadstream: {error}", file=sys.stderr)
+        if logs_json():
+            logging.getLogger("streams").critical("%s", error)
+        else:
+            print(f"leadstream: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         raise  # the reader of our output has gone; typer knows how to end then

@@ -20,16 +20,19 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure leadstream beside its peers on this machine: events a second, restore, latency. Minutes.
+    """Measure leadstream beside its peers on this machine: events a second, restore, latency, the collector. Minutes.
 
-    Peers are a stock Faust agent, Quix Streams, Kafka Streams (needs a JDK) and a bare confluent-kafka loop. Needs a
-    checkout of the source; `leadstream bench --help` lists the options.
+    Peers are a stock Faust agent, Quix Streams, Kafka Streams (needs a JDK) and a bare confluent-kafka loop; the
+    collector's is a bare hello-world (needs wrk). Needs a checkout of the source; `leadstream bench --help` lists the
+    options.
 
     Examples:
 
         leadstream bench
 
         leadstream bench --only latency --json
+
+        leadstream bench --only collector --seconds 10
     """
     if not _SOURCE.exists():
         raise UsageError(

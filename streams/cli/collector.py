@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap, SchemaRegistry
+from streams.cli.options import (
+    DEFAULT_BOOTSTRAP,
+    LOOPBACK,
+    Bootstrap,
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    SchemaRegistry,
+)
 from streams.errors import UsageError
 
 
@@ -48,25 +55,56 @@ def collector(
         ),
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on this port of 127.0.0.1.")
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve Prometheus metrics (/metrics) on this port.", show_default=False),
     ] = None,
+    metrics_host: MetricsHost = LOOPBACK,
     schema_registry: SchemaRegistry = None,
+    log_format: LogFormatOption = LogFormat.text,
+    print_mapping: Annotated[
+        bool, typer.Option("--print-mapping", help="Print the default mapping, to begin one's own with, and end.")
+    ] = False,
 ) -> None:
     """Take events over HTTP: from Segment's, RudderStack's and Snowplow's trackers, and from our own tracker.js.
 
     Runs in the foreground and prints `ready HOST:PORT` when the broker and its topics are found; missing topics are
     created. An event is confirmed (2xx) when the broker has it. Without the broker, trackers are told to come back
-    (503). SIGTERM ends it after the requests at hand.
-
-    A write key file is a list such as `- {name: website, key: "at least 16 characters", events_per_second: 500}`.
-    Snowplow's trackers give the key as their application id.
+    (503). A page of a website includes http://HOST:PORT/tracker.js; the README has the snippet and the other trackers.
 
     Examples:
 
         leadstream collector --open
 
         leadstream collector --host 0.0.0.0 --write-keys keys.yaml --assets assets.yaml --metrics-port 9101
+
+        leadstream collector --print-mapping > mapping.yaml
+
+    Files, each read once at the start; none is written:
+
+    \b
+      --write-keys           - {name: website, key: "16 characters or more", events_per_second: 1000}
+                             a list; Snowplow's trackers give the key as their application id
+      --assets               guide: {url: "https://cdn.example/guide.pdf", title: Guide, funnel_stage: BOTTOM}
+                             where GET /d/guide?l=LEAD leads
+      --mapping              which event of a tracker becomes what; see --print-mapping
+      --booking-secret-file  one line: what Calendly calls the signing key
+
+    Ports: events and /health/live, /health/started, /health/ready on --host and --port (plain HTTP: end TLS before it,
+    and name what does in --trusted-proxies); /metrics on --metrics-host and --metrics-port, nowhere unless given.
+
+    Kafka: it writes the input topics and dead-letters and reads nothing. It keeps no state: start as many as needed
+    behind a load balancer; each uses one core.
+
+    SIGTERM: it takes no more connections, answers what is at hand and ends, after five seconds with a broker that is
+    slow and 50 at the worst. Have the load balancer let go of it before.
+
+    Exit codes: 0 after SIGTERM or SIGINT, 1 when it can't go on, 2 for a wrong option or file.
     """
+    if print_mapping:
+        from streams.collector.mapping import default_mapping
+
+        print(default_mapping(), end="")
+        return
     if open_ == (write_keys is not None):
         raise UsageError("give either --write-keys FILE, or --open to take any key (for development).")
     from streams.collector.downloads import read_assets
@@ -75,8 +113,9 @@ def collector(
     from streams.collector.privacy import networks
     from streams.collector.reception import Settings
     from streams.collector.server import Serving, read_secret, run_collector
+    from streams.monitoring.logs import set_up_logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    set_up_logging("collector", log_format)
     settings = Settings(
         WriteKeys(None) if write_keys is None else read_write_keys(write_keys),
         read_mapping(mapping),
@@ -85,4 +124,5 @@ def collector(
         networks(one for one in trusted_proxies.split(",") if one.strip()),
         consent_category,
     )
-    run_collector(Serving(host, port, bootstrap, schema_registry, metrics_port, truncate_addresses), settings)
+    serving = Serving(host, port, bootstrap, schema_registry, metrics_host, metrics_port, truncate_addresses)
+    run_collector(serving, settings)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from streams.kafka import DEFAULT_APP, DEFAULT_BOOTSTRAP
+from streams.monitoring.logs import LogFormat
 
 #: Use as `bootstrap: Bootstrap = DEFAULT_BOOTSTRAP`; it reads LEADSTREAM_BOOTSTRAP as well.
 Bootstrap = Annotated[str, typer.Option(metavar="HOST:PORT", help="The Kafka cluster to talk to.")]
@@ -27,4 +28,28 @@ SchemaRegistry = Annotated[
     ),
 ]
 
-__all__ = ["DEFAULT_APP", "DEFAULT_BOOTSTRAP", "App", "Bootstrap", "SchemaRegistry"]
+#: Use as `metrics_port: MetricsPort = None`.
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, help="Serve /metrics and /health/* on this port.", show_default=False),
+]
+
+#: Use as `metrics_host: MetricsHost = LOOPBACK`.
+MetricsHost = Annotated[str, typer.Option(metavar="ADDRESS", help="Where the metrics port listens.")]
+LOOPBACK = "127.0.0.1"
+
+#: Use as `log_format: LogFormatOption = LogFormat.text`; it reads LEADSTREAM_LOG_FORMAT as well.
+LogFormatOption = Annotated[LogFormat, typer.Option(help="'json' logs an object a line.")]
+
+__all__ = [
+    "DEFAULT_APP",
+    "DEFAULT_BOOTSTRAP",
+    "LOOPBACK",
+    "App",
+    "Bootstrap",
+    "LogFormat",
+    "LogFormatOption",
+    "MetricsHost",
+    "MetricsPort",
+    "SchemaRegistry",
+]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.options import DEFAULT_APP, DEFAULT_BOOTSTRAP, App, Bootstrap, SchemaRegistry
+from streams.cli.options import (
+    DEFAULT_APP,
+    DEFAULT_BOOTSTRAP,
+    LOOPBACK,
+    App,
+    Bootstrap,
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    MetricsPort,
+    SchemaRegistry,
+)
 from streams.errors import UsageError
 
 
@@ -28,12 +38,11 @@ def relay(
         bool, typer.Option("--create-properties", help="Make what HubSpot targets lack of that.")
     ] = False,
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help="Serve /metrics and /health/* on this port of 127.0.0.1."),
-    ] = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = LOOPBACK,
     app: App = DEFAULT_APP,
     schema_registry: SchemaRegistry = None,
+    log_format: LogFormatOption = LogFormat.text,
 ) -> None:
     """Deliver qualification events to CRMs and webhooks, and take sales' answers in.
 
@@ -54,12 +63,13 @@ def relay(
         raise UsageError("give one of --dry-run, --print-properties and --create-properties")
     import asyncio
 
+    from streams.monitoring.logs import set_up_logging
     from streams.relay import preparing
     from streams.relay.dryrun import dry_run as print_requests
     from streams.relay.run import run_relay
     from streams.relay.targets import read_targets
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    set_up_logging("relay", log_format)
     read = read_targets(targets)
     if dry_run:
         print_requests(bootstrap, read, schema_registry)
@@ -70,4 +80,11 @@ def relay(
     if create_properties:
         asyncio.run(preparing.make_properties(read))
         return
-    run_relay(bootstrap, read, app_id=app, metrics_port=metrics_port, schema_registry=schema_registry)
+    run_relay(
+        bootstrap,
+        read,
+        app_id=app,
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
+        schema_registry=schema_registry,
+    )

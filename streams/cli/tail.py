@@ -128,8 +128,12 @@ class _Reader:
         while left or not until_end:
             batch = []
             for message in self._consumer.consume(_BATCH, 0.2):
-                place, offset = _place(message)
                 error = message.error()
+                if error is not None and message.topic() is None:  # of the client's, not of a partition's
+                    if not error.retriable():
+                        raise TailFailed(f"Can't read: {error.str()}.")
+                    continue
+                place, offset = _place(message)
                 if error is None:
                     self._silent = False
                     if not until_end or offset < self._ends[place]:

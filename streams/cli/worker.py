@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.options import DEFAULT_APP, DEFAULT_BOOTSTRAP, App, Bootstrap, SchemaRegistry
+from streams.cli.options import (
+    DEFAULT_APP,
+    DEFAULT_BOOTSTRAP,
+    LOOPBACK,
+    App,
+    Bootstrap,
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    MetricsPort,
+    SchemaRegistry,
+)
 
 
 class _Clock(StrEnum):
@@ -26,9 +36,8 @@ def worker(
     model: Annotated[
         Path | None, typer.Option(help="Model file; when it changes, so does the judgement. Else the default model.")
     ] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on this port of 127.0.0.1.")
-    ] = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = LOOPBACK,
     instance: Annotated[
         str | None,
         typer.Option(help="A name that is this worker's alone: a quick restart then moves no partitions."),
@@ -42,6 +51,7 @@ def worker(
         float,
         typer.Option(min=6, max=300, metavar="SECONDS", help="A worker silent for so long loses its partitions."),
     ] = 10.0,
+    log_format: LogFormatOption = LogFormat.text,
 ) -> None:
     """Qualify leads: read the input topics, keep every lead's score, write MQL, SQL and lifecycle events.
 
@@ -55,16 +65,16 @@ def worker(
         leadstream worker --model model.yaml --metrics-port 9100 --bootstrap kafka:9092
     """
     from streams.modelfile import chosen_file, read_model
+    from streams.monitoring.logs import set_up_logging
     from streams.worker import run_worker
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("aiokafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    set_up_logging("worker", log_format)
     run_worker(
         bootstrap,
         read_model(model),
         app_id=app,
         clock=clock.value,
+        metrics_host=metrics_host,
         metrics_port=metrics_port,
         instance_id=instance,
         schema_registry=schema_registry,

@@ -11,7 +11,10 @@ _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:_]{1,300}|null")
 _NO_STORE: Final = ("cache-control", "no-store")
 _JSON: Final = ("content-type", "application/json")
 #: Named one by one rather than echoed: what Segment's, RudderStack's and Snowplow's browser libraries send.
-_ALLOWED_HEADERS: Final = "authorization, content-type, content-encoding, anonymousid, x-retry-count, sp-anonymous"
+_ALLOWED_HEADERS: Final = (
+    "authorization, content-type, content-encoding, anonymousid, sentat, x-retry-count, sp-anonymous, rsa-recovered, "
+    "rsa-retry-attempt, rsa-since-last-attempt, rsa-since-first-attempt, rsa-retry-reason"
+)
 
 
 class Answer(NamedTuple):

@@ -42,6 +42,7 @@ class Collector:
         self._metrics = metrics
         self._reception: Reception | None = None
         self._healthy: Callable[[], bool] = lambda: False
+        self._pausing: Callable[[], bool] = lambda: False
         self._admission = Admission()
         self._reader = BodyReader()
         # Indented for those who read it here, not for those who wait for it.
@@ -56,9 +57,10 @@ class Collector:
         }
         self.draining = False
 
-    def open(self, delivery: Delivery, healthy: Callable[[], bool]) -> None:
-        """From now on events can be delivered, well or not as `healthy` says."""
+    def open(self, delivery: Delivery, healthy: Callable[[], bool], pausing: Callable[[], bool]) -> None:
+        """From now on events can be delivered, well or not as `healthy` says, and not at all while `pausing` does."""
         self._healthy = healthy
+        self._pausing = pausing
         self._reception = Reception(self._settings, self._metrics, delivery)
 
     @property
@@ -112,6 +114,8 @@ class Collector:
     async def _admitted(self, handler: _Handler, scope: Scope, body: Any) -> Answer:
         if self._reception is None:
             raise RequestRefused(503, "unavailable", "not ready; send it again", 2)
+        if scope.method == "POST" and self._pausing():  # nobody reads what can't be kept; a GET is somebody waiting
+            raise RequestRefused(503, "unavailable", "the events can't be stored now; send them again", 2)
         headers = scope.headers
         length = headers.get("content-length") if scope.method == "POST" else "0"
         size = min(announced_size(length), MAX_BODY_BYTES)
@@ -126,13 +130,13 @@ class Collector:
     async def _read(self, source: Any, length: str | None, encoding: str | None) -> bytes:
         try:
             read = await self._reader.read(source, length)
-            if encoding is None or encoding == "identity":
+            if encoding is None or (named := encoding.strip().lower()) == "identity":
                 return read
-            if encoding != "gzip":
+            if named != "gzip":
                 raise RequestRefused(415, "unsupported_encoding", "bodies may be gzipped, or as they are")
             return unzipped(read)
         except TooLarge:
-            raise RequestRefused(413, "too_large", "at most 500 kB are taken; send smaller batches") from None
+            raise RequestRefused(413, "too_large", "at most 512 kB are taken; send smaller batches") from None
         except NotGzip:
             raise RequestRefused(400, "bad_request", "the body is not what its Content-Encoding says") from None
         except TimeoutError:
@@ -166,7 +170,8 @@ class Collector:
 
 def _tracker(script: bytes) -> Answer:
     headers = [("content-type", "text/javascript; charset=utf-8"), ("cache-control", "public, max-age=3600")]
-    return Answer(200, [*headers, ("cross-origin-resource-policy", "cross-origin")], script)
+    # Whoever keeps it for others must not hand one origin's headers to the next.
+    return Answer(200, [*headers, ("cross-origin-resource-policy", "cross-origin"), ("vary", "origin")], script)
 
 
 def _opt_out() -> Answer:
@@ -186,7 +191,8 @@ def _message_of(kind: str) -> _Handler:
 
 def _posts() -> dict[str, _Handler]:
     found = {f"/v1/{kind}": _message_of(kind) for kind in segment.TYPES}
-    found["/v1/batch"] = Reception.batch
+    # Older server libraries of both services import; RudderStack's browser library sends beacons.
+    found["/v1/batch"] = found["/v1/import"] = found["/beacon/v1/batch"] = Reception.batch
     for short, kind in _SHORT.items():
         found[f"/{short}"] = found[f"/v1/{short}"] = found[f"/v1/{kind}"]
     found["/com.snowplowanalytics.snowplow/tp2"] = Reception.snowplow_post

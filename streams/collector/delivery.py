@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from streams.collector.answers import RequestRefused
-from streams.collector.events import Accepted, Outcome, Refused, key_of
+from streams.collector.events import Accepted, Implied, Outcome, Refused, key_of
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.privacy import truncated
 from streams.collector.publisher import Publisher, Record, Unavailable
@@ -31,32 +31,20 @@ class _Original(NamedTuple):
 
 
 class LinksTold:
-    """Which visitor was last said to be which lead. Trackers repeat it with every event; once is enough."""
+    """Which visitor was last said to be which lead."""
 
     def __init__(self, most: int = _LINKS_REMEMBERED) -> None:
         self._most = most
         self._last: OrderedDict[str, str] = OrderedDict()
 
-    def news(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """`outcomes` without links that were told before, in an earlier request or in this one."""
-        if not any(one.topic == "identity-links" for one in outcomes):
-            return outcomes
-        found, here = [], dict[str, str]()
-        for one in outcomes:
-            if isinstance(one, Accepted) and one.topic == "identity-links":
-                visitor, lead = one.event["anonymous_id"], one.event["lead_id"]
-                if here.get(visitor, self._last.get(visitor)) == lead:
-                    continue
-                here[visitor] = lead
-            found.append(one)
-        return found
+    def knows(self, link: Implied) -> bool:
+        return self._last.get(link.anonymous_id) == link.lead_id
 
-    def told(self, outcomes: Sequence[Outcome]) -> None:
-        """The broker has these."""
-        for one in outcomes:
-            if isinstance(one, Accepted) and one.topic == "identity-links":
-                self._last[one.event["anonymous_id"]] = one.event["lead_id"]
-                self._last.move_to_end(one.event["anonymous_id"])
+    def told(self, links: Iterable[Mapping[str, Any]]) -> None:
+        """The broker has these IdentityLinks."""
+        for link in links:
+            self._last[link["anonymous_id"]] = link["lead_id"]
+            self._last.move_to_end(link["anonymous_id"])
         while len(self._last) > self._most:
             self._last.popitem(last=False)
 
@@ -78,14 +66,23 @@ class Delivery:
 
         Raises RequestRefused (503) when the broker hasn't.
         """
-        outcomes = self._links.news(outcomes)
-        records, bad = [], None
-        for one in outcomes:
+        records, bad, letters = [], None, 0
+        links: dict[str, Mapping[str, Any]] = {}
+        for found in outcomes:
+            one = found
+            if isinstance(one, Implied):
+                here = links.get(one.anonymous_id)
+                if self._links.knows(one) if here is None else here["lead_id"] == one.lead_id:
+                    continue
+                one = one.told()
             if isinstance(one, Refused):
                 bad = bad or one.bad
+                letters += 1
                 records.append(self._letter(one))
-            else:
-                records.append(self._record(one))
+                continue
+            if one.topic == "identity-links":
+                links[one.event["anonymous_id"]] = one.event
+            records.append(self._record(one))
         began = time.monotonic()
         try:
             await self._publisher.publish(records)
@@ -93,13 +90,10 @@ class Delivery:
             self._metrics.counted(protocol, "unavailable", len(records))
             raise RequestRefused(503, "unavailable", "the events can't be stored now; send them again", 2) from None
         self._metrics.publish_seconds.observe(time.monotonic() - began)
-        self._links.told(outcomes)
-        if bad is None:
-            self._metrics.counted(protocol, "published", len(records))
-        else:
-            letters = sum(1 for one in outcomes if isinstance(one, Refused))
-            self._metrics.counted(protocol, "published", len(records) - letters)
-            self._metrics.counted(protocol, "dead_letter", letters)
+        if links:
+            self._links.told(links.values())
+        self._metrics.counted(protocol, "published", len(records) - letters)
+        self._metrics.counted(protocol, "dead_letter", letters)
         return bad
 
     def _record(self, one: Accepted) -> Record:

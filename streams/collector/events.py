@@ -42,7 +42,25 @@ class Refused(NamedTuple):
     lead_id: str | None = None
 
 
-Outcome = Accepted | Refused
+class Implied(NamedTuple):
+    """A link that an event says by the way, naming both ids: trackers repeat it with everything that they send. It
+    becomes an event only where it is news, which a payload can't tell.
+    """
+
+    event_id: str
+    anonymous_id: str
+    lead_id: str
+    occurred_at: int
+    received_at: int
+    original: bytes
+
+    def told(self) -> Accepted | Refused:
+        """The IdentityLink."""
+        event = link(self.event_id, self.anonymous_id, self.lead_id, self.occurred_at)
+        return judged("identity-links", event, self.received_at, self.original)
+
+
+Outcome = Accepted | Refused | Implied
 
 
 class Unusable(Exception):
@@ -67,7 +85,7 @@ def event_of(topic: str, event_id: str, lead_id: str, occurred_at: int, **fields
     return event
 
 
-def judged(topic: str, event: dict[str, Any], received_at: int, original: bytes) -> Outcome:
+def judged(topic: str, event: dict[str, Any], received_at: int, original: bytes) -> Accepted | Refused:
     """The event if the worker will take it, else a refusal that says why not."""
     bad = invalid(topic, event, received_at, event[TOPICS[topic].key_field].encode())
     return Accepted(topic, event) if bad is None else Refused(topic, bad, original, event["lead_id"])

@@ -6,8 +6,8 @@ import asyncio
 import zlib
 from typing import Any, Final, Protocol
 
-#: Segment's limit of a batch, unpacked.
-MAX_BODY_BYTES: Final = 500 * 1024
+#: Of a body, unpacked: Segment's own limit is 500 kB, and RudderStack's browser library sends batches of up to this.
+MAX_BODY_BYTES: Final = 512 * 1024
 #: A tracker on a slow line has sent its body by then.
 BODY_SECONDS: Final = 10.0
 _MAX_REQUESTS: Final = 1_000
@@ -38,20 +38,26 @@ class BodyReader:
 
     def __init__(self, seconds: float = BODY_SECONDS) -> None:
         self._seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._watching = False
 
     async def read(self, source: BodySource, content_length: str | None) -> bytes:
-        """The body. Raises TooLarge before more than the limit is in memory, TimeoutError after `seconds` or so."""
+        """The body. Raises TooLarge before more than the limit is in memory, TimeoutError after `seconds` or so.
+
+        To be used within one event loop: to ask which is running is a system call.
+        """
         announced = announced_size(content_length)
         if announced == 0:
             return b""
         if announced > MAX_BODY_BYTES:
             raise TooLarge
-        task = asyncio.current_task()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
-        loop = asyncio.get_running_loop()
         self._reading[task] = loop.time()
         if not self._watching:
             self._watching = True
@@ -62,11 +68,11 @@ class BodyReader:
         except asyncio.CancelledError:
             if task not in self._late:
                 raise
+            self._late.discard(task)
             task.uncancel()
             raise TimeoutError from None
         finally:
             del self._reading[task]
-            self._late.discard(task)
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()

@@ -82,11 +82,16 @@ class TrackerMapping(NamedTuple):
         return ()
 
 
+def default_mapping() -> str:
+    """The text of the mapping that is used without another."""
+    return (files(__package__) / "mapping.yaml").read_text(encoding="utf-8")
+
+
 def read_mapping(path: Path | None = None) -> TrackerMapping:
     """The mapping in a file, or the default one. Raises BadMapping."""
     where = str(path) if path is not None else "mapping.yaml"
     try:
-        raw = path.read_bytes() if path is not None else (files(__package__) / "mapping.yaml").read_bytes()
+        raw = path.read_bytes() if path is not None else default_mapping().encode()
         read = msgspec.yaml.decode(raw, type=_File)
     except OSError as error:
         raise BadMapping(f"Can't read {where}: {(error.strerror or str(error)).lower()}.") from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -12,9 +12,12 @@ from prometheus_client.process_collector import ProcessCollector
 from streams import __version__
 from streams.errors import LeadstreamError
 
-Outcome = Literal["published", "dead_letter", "opted_out", "unavailable"]
+# A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+Outcome = Literal["published", "dead_letter", "opted_out", "unavailable", "bot"]
 _PROTOCOLS: Final = ("segment", "snowplow", "pixel", "download", "booking")
-_OUTCOMES: Final[tuple[Outcome, ...]] = ("published", "dead_letter", "opted_out", "unavailable")
+_OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
 
 class CollectorMetrics:
@@ -50,10 +53,10 @@ class CollectorMetrics:
     def refused(self, status: int) -> None:
         self._refused.labels(str(status)).inc()
 
-    def serve(self, port: int) -> None:
-        """Serve `/metrics` on the loopback interface. LeadstreamError when the port is taken."""
+    def serve(self, host: str, port: int) -> None:
+        """Serve `/metrics`. LeadstreamError when the port is taken."""
         try:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
+            start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:
             raise LeadstreamError(
                 f"metrics port {port} can't be opened ({error.strerror}): choose another --metrics-port"

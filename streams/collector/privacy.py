@@ -7,12 +7,15 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Protocol
 
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers  # type: ignore[import-untyped]
+
 from streams.errors import UsageError
 
 VISITOR_COOKIE: Final = "leadstream_visitor"
 OPT_OUT_COOKIE: Final = "leadstream_optout"
 _YEAR_S: Final = 365 * 86_400
 _LONGEST_VISITOR: Final = 64
+_LONGEST_USER_AGENT: Final = 512
 Network = IPv4Network | IPv6Network
 
 
@@ -48,6 +51,19 @@ def set_cookie(name: str, value: str, seconds: int = _YEAR_S) -> str:
     the page, which browsers allow with SameSite=None alone.
     """
     return f"{name}={value}; Max-Age={seconds}; Path=/; Secure; HttpOnly; SameSite=None"
+
+
+@lru_cache(maxsize=16_384)
+def machine(user_agent: str | None) -> bool:
+    """Whether a known crawler asks, such as those that preview a link where somebody shared it. Programs that say no
+    more than which library they use are taken at their word: a site may fetch an asset on behalf of a person.
+
+    Several hundred patterns take half a millisecond, and few user agents make most traffic.
+    """
+    if user_agent is None:
+        return False
+    found = matching_crawlers(user_agent[:_LONGEST_USER_AGENT])
+    return any("http-library" not in CRAWLER_USER_AGENTS_DATA[number].get("tags", ()) for number in found)
 
 
 @lru_cache(maxsize=16_384)

@@ -52,16 +52,30 @@ class Publisher:
         self._polling = False
         self._paused_until = 0.0
         self.healthy = True
+        self._answers = True
+        self._asking: asyncio.Task[None] | None = None
+        #: Done with what happened when this producer can never send again.
+        self.broken: asyncio.Future[KafkaError] = self._loop.create_future()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is worth sending requests here: the broker confirmed last, or answers again since it did not."""
+        return self.healthy or self._answers
+
+    @property
+    def pausing(self) -> bool:
+        """Whether `publish` would say at once that the broker was away a moment ago."""
+        return not self.healthy and self._loop.time() < self._paused_until
 
     async def publish(self, records: Sequence[Record]) -> None:
         """Return when the broker has all `records`. Raises Unavailable within DELIVERY_SECONDS or so."""
         if not records:
             return
         if not self.healthy:
-            now = self._loop.time()
-            if now < self._paused_until:
+            if self.pausing:
                 raise Unavailable("the broker was away a moment ago")
-            self._paused_until = now + DELIVERY_SECONDS  # this request tries; the others wait for what it finds
+            # This request tries; the others wait for what it finds.
+            self._paused_until = self._loop.time() + DELIVERY_SECONDS
         pending = _Pending(self, self._loop.create_future())
         produce, delivered = self._producer.produce, pending.delivered
         try:
@@ -86,6 +100,8 @@ class Publisher:
 
     async def close(self, seconds: float = 2 * DELIVERY_SECONDS) -> None:
         """Wait until what was sent is confirmed or has failed."""
+        if self._asking is not None:
+            self._asking.cancel()
         await self._loop.run_in_executor(None, self._producer.flush, seconds)
 
     def failed(self, error: KafkaError) -> None:
@@ -93,6 +109,21 @@ class Publisher:
             log.error("the broker does not confirm: %s; trackers are told to come back", error.str())
         self.healthy = False
         self._paused_until = self._loop.time() + _PAUSE_SECONDS
+        self._answers = False
+        if self._asking is None or self._asking.done():
+            self._asking = self._loop.create_task(self._ask())
+        if (error.fatal() or error.code() == KafkaError._FATAL) and not self.broken.done():
+            self.broken.set_result(error)
+
+    async def _ask(self) -> None:
+        """Ask for the broker until it answers: a collector that is not ready gets no requests to find out by."""
+        while not self.ready:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            try:
+                await self._loop.run_in_executor(None, self._producer.list_topics, None, DELIVERY_SECONDS)
+            except KafkaException:
+                continue
+            self._answers = True
 
     def settled(self, error: KafkaError | None) -> None:
         self._waiting -= 1

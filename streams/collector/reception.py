@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
@@ -16,11 +17,11 @@ from streams.collector.events import Outcome, Refused, Visit
 from streams.collector.keys import Allowance, WriteKeys, basic_user
 from streams.collector.mapping import TrackerMapping
 from streams.collector.metrics import CollectorMetrics
-from streams.collector.privacy import VISITOR_COOKIE, Network, set_cookie
+from streams.collector.privacy import VISITOR_COOKIE, Network, cookie_value, machine, set_cookie
 from streams.collector.segment import BadBody
 from streams.wire.bad import BadRecord
 
-#: Events a second that need no key, of everyone together: pixels, download links, bookings.
+#: Events a second that need no key, of everyone together: pixels and download links; and, apart from them, bookings.
 _PUBLIC_RATE: Final = 5_000.0
 
 
@@ -72,6 +73,7 @@ class Reception:
         self._metrics = metrics
         self._delivery = delivery
         self._public = Allowance(_PUBLIC_RATE)
+        self._bookings = Allowance(_PUBLIC_RATE)
 
     # Segment and RudderStack
 
@@ -94,6 +96,8 @@ class Reception:
 
     async def batch(self, request: Request) -> Answer:
         basic = basic_user(request.scope.headers.get("authorization"))
+        if basic is None and request.scope.query_string:
+            basic = request.parameters().get("writeKey")  # a beacon can have no headers
         try:
             batch = segment.decode_batch(request.body)
         except BadBody as error:
@@ -122,12 +126,12 @@ class Reception:
 
     async def _snowplow(self, request: Request, payloads: list[snowplow.Payload], answer: Answer) -> Answer:
         """Snowplow's protocol has no write key: the application id is in its place."""
-        known = [self._settings.keys.allowance(one.app_id) for one in payloads]
+        by_key = {key: self._settings.keys.allowance(key) for key in {one.app_id for one in payloads}}
+        known = [by_key[one.app_id] for one in payloads]
         if payloads and not any(known):
             raise _UNAUTHORIZED
-        for allowance in known:
-            if allowance is not None:
-                _spend(allowance, 1)
+        for one_key, events in Counter(one for one in known if one is not None).items():
+            _spend(one_key, events)
         if request.silent:
             return self._unheard(snowplow.PROTOCOL, len(payloads), answer)
         anonymous = request.scope.headers.get("sp-anonymous") is not None
@@ -149,11 +153,13 @@ class Reception:
     ) -> tuple[Visit, Answer]:
         """A visitor whom the tracker gave no id gets one in a cookie, as Snowplow's own collector does."""
         visit = request.visit
-        if anonymous or visit.visitor or not any(snowplow.unnamed(one) for one in payloads):
+        if anonymous:  # and forgotten where it was known, as Snowplow's own collector does
+            known = cookie_value(request.scope.headers.get("cookie"), VISITOR_COOKIE) is not None
+            return visit, _with_cookie(answer, "", 0) if known else answer
+        if visit.visitor or not any(snowplow.unnamed(one) for one in payloads):
             return visit, answer
         visit = visit._replace(visitor=str(uuid.uuid4()))
-        cookie = ("set-cookie", set_cookie(VISITOR_COOKIE, visit.visitor or ""))
-        return visit, Answer(answer.status, [*answer.headers, cookie], answer.body)
+        return visit, _with_cookie(answer, visit.visitor or "")
 
     # Our own
 
@@ -177,6 +183,9 @@ class Reception:
         answer = Answer(302, [("location", asset.url), ("cache-control", "no-store")])
         if request.silent:
             return self._unheard(downloads.PROTOCOL, 1, answer)
+        if machine(request.visit.user_agent):  # a Download can't tell the worker whose click it was
+            self._metrics.counted(downloads.PROTOCOL, "bot")
+            return answer
         original = f"{request.scope.path}?{request.scope.query_string}".encode()
         found = downloads.outcomes(name, asset, request.parameters(), request.visit, original)
         try:
@@ -188,13 +197,14 @@ class Reception:
         return answer
 
     async def booking(self, request: Request) -> Answer:
-        self._spend_publicly()
         secret, headers = self._settings.booking_secret, request.scope.headers
         given = next((found for name in bookings.SIGNATURE_HEADERS if (found := headers.get(name))), None)
         if secret is None and not self._settings.keys.open:
             raise RequestRefused(401, "unauthorized", "this collector has no signing secret for bookings")
         if secret is not None and not bookings.signed(secret, given, request.body, time.time()):
             raise RequestRefused(401, "unauthorized", "the signature is missing, wrong or old")
+        # Not out of what pixels may use: a flood of those must not cost a booking.
+        _spend(self._bookings, 1)
         try:
             found = bookings.decode(request.body)
         except BadBody as error:
@@ -230,6 +240,11 @@ class Reception:
         if self._settings.keys.allowance(key) is not None and request.body and not request.silent:
             await self._delivery.deliver(protocol, [_refused(protocol, reason, request.body)])
         return RequestRefused(400, "bad_request", reason)
+
+
+def _with_cookie(answer: Answer, *value: Any) -> Answer:
+    cookie = ("set-cookie", set_cookie(VISITOR_COOKIE, *value))
+    return Answer(answer.status, [*answer.headers, cookie], answer.body)
 
 
 _UNAUTHORIZED: Final = RequestRefused(401, "unauthorized", "the write key is missing, or not one of this collector's")

@@ -7,6 +7,7 @@ message without it.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Outcome, Refused, Unusable, Visit, event_of, judged, link
+from streams.collector.events import Implied, Outcome, Refused, Unusable, Visit, event_of, judged, link
 from streams.collector.mapping import Target, TrackerMapping, found_in
 from streams.collector.values import instant, mapping, text
 from streams.wire.bad import BadRecord
@@ -173,13 +174,18 @@ class _Reading:
         self._names = names
         self._original = original
         self.outcomes: list[Outcome] = []
-        self.event_id = text(message.message_id) or str(uuid.uuid4())
         first = message.original_timestamp if message.original_timestamp is not None else message.timestamp
+        self.event_id = text(message.message_id) or _id_of(original, first is not None)
         self.at = values.corrected(instant(first), instant(message.sent_at), visit.received_at)
         self.context = mapping(message.context)
         self.properties = mapping(message.properties)
+        if (group_id := self.context.get("groupId")) is not None:
+            # Where the B2B specifications put the account that an event is about.
+            self.properties = {"group_id": group_id, **self.properties}
         # Segment's server libraries put identify's traits on top, RudderStack's in the context; tracks may carry them.
-        self.traits = mapping(message.traits) or mapping(self.context.get("traits"))
+        # On top of a group they are the company's, whose email address is nobody's.
+        own = _EMPTY if message.type == "group" else mapping(message.traits)
+        self.traits = own or mapping(self.context.get("traits"))
         self.user_id = text(message.user_id)
         self.anonymous_id = text(message.anonymous_id)
         self.email = values.email_address(self.traits.get("email")) if self.traits else None
@@ -193,9 +199,11 @@ class _Reading:
         self.outcomes.append(judged(topic, event, self.visit.received_at, self._original))
 
     def links(self) -> None:
-        """What the message says of who is who."""
-        if self.anonymous_id is not None and self.lead_id is not None:
-            self.link(self.anonymous_id, self.lead_id)
+        """What the message says by the way of who is who."""
+        anonymous_id, lead_id = self.anonymous_id, self.lead_id
+        if anonymous_id is not None and lead_id is not None and anonymous_id != lead_id:
+            received_at = self.visit.received_at
+            self.outcomes.append(Implied(self.event_id, anonymous_id, lead_id, self.at, received_at, self._original))
 
     def link(self, anonymous_id: str, lead_id: str) -> None:
         if anonymous_id != lead_id:
@@ -212,7 +220,8 @@ class _Reading:
         found = self.properties
         url = text(found.get("url")) or text(page.get("url")) or text(found.get("path"))
         if url is None:
-            raise Unusable("no url in properties or context.page")
+            self.named_page()
+            return
         campaign = mapping(self.context.get("campaign"))
         source, medium, name = values.campaign_of(url)
         self.add(
@@ -228,6 +237,14 @@ class _Reading:
             user_agent=text(self.context.get("userAgent")) or self.visit.user_agent,
             ip=self.address(),
         )
+        self.links()
+
+    def named_page(self) -> None:
+        """A server may call a page by its name alone: that is no address, but something that was looked at."""
+        name = text(self.message.name) or text(self.properties.get("name"))
+        if name is None:
+            raise Unusable("no url in properties or context.page, and no name")
+        self.add("activities", kind="page_viewed", subject=name, attributes=values.attributes(self.properties))
         self.links()
 
     def screen(self) -> None:
@@ -253,7 +270,8 @@ class _Reading:
 
     def identify(self) -> None:
         self.profile(self._names.traits, self.traits)
-        self.links()
+        if self.anonymous_id is not None and self.lead_id is not None:
+            self.link(self.anonymous_id, self.lead_id)
 
     def group(self) -> None:
         group_id = text(self.message.group_id)
@@ -282,6 +300,11 @@ class _Reading:
     def address(self) -> str | None:
         """The address as the services take it: the context's own, else the browser's."""
         return text(self.context.get("ip")) or self.visit.ip
+
+
+def _id_of(original: bytes, timed: bool) -> str:
+    """The id of a message that has none. With a time in it, the same bytes are the same event, sent again."""
+    return hashlib.sha256(original).hexdigest()[:32] if timed else str(uuid.uuid4())
 
 
 _KEPT: Final = {"user_id": 0, "userid": 0, "email": 1}

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Outcome, Refused, Unusable, Visit, event_of, judged, link
+from streams.collector.events import Implied, Outcome, Refused, Unusable, Visit, event_of, judged
 from streams.collector.mapping import TrackerMapping
 from streams.collector.segment import BadBody, mapped_fields, profile_fields
 from streams.collector.values import instant, mapping, text
@@ -263,8 +263,10 @@ class _Reading:
 
     def _links(self) -> None:
         if self.anonymous_id and self.lead_id and self.anonymous_id != self.lead_id:
-            event = link(self.event_id, self.anonymous_id, self.lead_id, self.at)
-            self.outcomes.append(judged("identity-links", event, self._visit.received_at, self._original))
+            received_at = self._visit.received_at
+            self.outcomes.append(
+                Implied(self.event_id, self.anonymous_id, self.lead_id, self.at, received_at, self._original)
+            )
 
 
 #: Event -> (kind of activity, parameter with the subject, parameter with the value).

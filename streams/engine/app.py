@@ -23,6 +23,7 @@ from mode import ServiceT
 from streams.engine.config import CLIENT_LOG, EngineConfig
 from streams.engine.engine import Engine
 from streams.engine.preflight import check_topics
+from streams.engine.report import EVERY_SECONDS
 from streams.engine.seam import Logic, Observer
 from streams.engine.security import faust_credentials
 from streams.engine.transport import SCHEME, ChunkSchema
@@ -114,6 +115,7 @@ async def _serve(app: EngineApp) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log.info("joining the group %s", app.config.app_id)
+    reporting = loop.create_task(_report(app))
     asked = loop.create_task(stop.wait())
     # Starting lasts until the first partitions are assigned; a stop must not have to wait for that.
     started = loop.create_task(app.start())
@@ -130,6 +132,16 @@ async def _serve(app: EngineApp) -> None:
     else:
         app.engine.fail(app.crash_reason or RuntimeError("Faust stopped by itself"))
     asked.cancel()
+    reporting.cancel()
+
+
+async def _report(app: EngineApp) -> None:
+    while True:
+        try:
+            app.engine.make_report()
+        except Exception as error:  # what is served from it would be wrong for ever, and nobody would know
+            app.engine.fail(error)
+        await asyncio.sleep(EVERY_SECONDS)
 
 
 async def _drain(app: EngineApp) -> None:

@@ -39,10 +39,17 @@ class TransactionalCommitter:
     """The real committer of one partition. Calls to librdkafka block, so they run on `executor`."""
 
     def __init__(
-        self, client: Mapping[str, Any], app_id: str, partition: int, changelog: str, executor: Executor
+        self,
+        client: Mapping[str, Any],
+        app_id: str,
+        partition: int,
+        changelog: str,
+        executor: Executor,
+        on_abort: Callable[[], object] = lambda: None,
     ) -> None:
         self.transactional_id = f"{app_id}-{partition}"
         self._changelog = changelog
+        self._on_abort = on_abort
         self._executor = executor
         self._producer = Producer(
             {
@@ -75,6 +82,7 @@ class TransactionalCommitter:
                 if not cause.txn_requires_abort():
                     raise CommitImpossible(f"transaction {self.transactional_id}: {cause}") from error
                 log.warning("transaction %s aborted, doing it again: %s", self.transactional_id, cause)
+            self._on_abort()
             await self._run(self._abort_and_begin)
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
         raise CommitImpossible(f"transaction {self.transactional_id} was aborted {_REDO_LIMIT} times in a row")

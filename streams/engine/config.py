@@ -36,7 +36,7 @@ class EngineConfig:
     heartbeat_s: float = 2.0
     drain_s: float = 10.0
     stalled_s: float = 60.0
-    security: Mapping[str, Any] = field(default_factory=dict)
+    security: Mapping[str, Any] = field(default_factory=dict, repr=False)  # holds a password
 
     @property
     def client(self) -> dict[str, Any]:

@@ -31,8 +31,9 @@ from streams.engine.commit import TransactionalCommitter
 from streams.engine.config import EngineConfig
 from streams.engine.merge import SourceBuffer
 from streams.engine.partition import PartitionState
+from streams.engine.report import Report, Waiting, keys_of
 from streams.engine.restore import RestoreInterrupted, restore
-from streams.engine.runner import PartitionRunner
+from streams.engine.runner import PartitionRunner, wall_clock
 from streams.engine.seam import CommitImpossible, EngineError, Logic, Observer
 from streams.engine.transport import ChunkConsumerThread, Position
 from streams.engine.watchdog import Watchdog
@@ -66,6 +67,13 @@ class Engine:
         self._rereading: set[TP] = set()
         self._waited_for: dict[TP, float] = {}
         self._watch: asyncio.Task[None] | None = None
+        self._watchdog: Watchdog | None = None
+        self._away = False
+        self._ends: Mapping[TP, int] = {}
+        self._assigned: frozenset[int] | None = None
+        self._waiting = Waiting()
+        #: How it stood a moment ago; None before the event loop runs.
+        self.report: Report | None = None
         self._commits = ThreadPoolExecutor(config.partitions, thread_name_prefix="commit")
         self._restores = ThreadPoolExecutor(_RESTORES_AT_ONCE, thread_name_prefix="restore")
 
@@ -108,6 +116,7 @@ class Engine:
         self._interrupt.set()
         if self._watch is not None:
             self._watch.cancel()
+            self._watchdog = None
         for number in self._running:
             self._runners[number].stop()
         self._running.clear()
@@ -130,6 +139,7 @@ class Engine:
         self._generation = generation
         self._thread = thread
         self._interrupt = threading.Event()
+        self._assigned = frozenset(numbers)
         self._observer.rebalanced(numbers)
         self._spawn(self._open_all(numbers, self._interrupt))
         self._watch = asyncio.get_running_loop().create_task(self._guarded(self._watch_progress()))
@@ -157,11 +167,28 @@ class Engine:
             return {}
         positions = self._thread.positions
         done = self.committable(positions)
-        return {
-            tp: max(0, where.stable - done.get(tp, 0))
-            for tp, where in positions.items()
-            if tp.partition in self._running and where.stable is not None
-        }
+        # The consumer may have fallen silent: then the watchdog's client has seen more.
+        ends = {tp: where.stable for tp, where in positions.items() if where.stable is not None}
+        for tp, end in self._ends.items():
+            ends[tp] = max(end, ends.get(tp, 0))
+        return {tp: max(0, end - done.get(tp, 0)) for tp, end in ends.items() if tp.partition in self._running}
+
+    def make_report(self) -> None:
+        """Say how it stands; to be called now and then, on the event loop."""
+        runners = {number: self._runners[number] for number in self._running}
+        times = [one.state.stream_time for one in runners.values() if one.state.stream_time is not None]
+        self.report = Report(
+            made_at=time.monotonic(),
+            assigned=self._assigned,
+            running=frozenset(runners),
+            lag=self._waiting.lag(self.lag(), runners, wall_clock()),
+            keys=keys_of(runners.values()),
+            bytes=sum(one.state.bytes for one in runners.values()),
+            stream_time=max(times, default=None),
+            away=self._away,
+            stalled_s=self._watchdog.idle_s if self._watchdog is not None else 0.0,
+            limit_s=self._config.stalled_s,
+        )
 
     def committable(self, positions: Mapping[TP, Position]) -> dict[TP, int]:
         """Group offsets that are safe: everything before them is applied, durably."""
@@ -215,16 +242,16 @@ class Engine:
 
     async def _watch_progress(self) -> None:
         loop = asyncio.get_running_loop()
-        watchdog = Watchdog(self._config)
-        away = False
+        watchdog = self._watchdog = Watchdog(self._config)
         while True:
             await asyncio.sleep(watchdog.check_s)
             assert self._thread is not None
             tps = [TP(topic, number) for number in self._running for topic in self.topics]
             ends = await loop.run_in_executor(None, watchdog.stable_ends, tps) if tps else None
-            if tps and (ends is None) != away:
-                away = ends is None
-                if away:
+            self._ends = ends or {}
+            if tps and (ends is None) != self._away:
+                self._away = ends is None
+                if self._away:
                     log.warning("no broker answers at %s; waiting for it", self._config.bootstrap)
                 else:
                     log.warning("a broker answers again")
@@ -242,10 +269,17 @@ class Engine:
 
     async def _open_all(self, numbers: Sequence[int], interrupt: threading.Event) -> None:
         began = time.monotonic()
+        await self._announce_restores([number for number in numbers if number not in self._runners])
         await asyncio.gather(*(self._guarded(self._open(number, interrupt)) for number in numbers))
         if not interrupt.is_set():
             log.info("partitions %s restored in %.1f s", numbers, time.monotonic() - began)
             self._observer.ready(numbers)
+
+    async def _announce_restores(self, numbers: Sequence[int]) -> None:
+        assert self._thread is not None
+        changelog = [TP(self._config.changelog_topic, number) for number in numbers]
+        for tp, (first, end) in (await self._thread.log_ends(changelog)).items() if changelog else ():
+            self._observer.restoring(tp.partition, first, end)
 
     async def _open(self, number: int, interrupt: threading.Event) -> None:
         runner = self._runners.get(number)
@@ -265,17 +299,33 @@ class Engine:
 
     async def _take_over(self, number: int, interrupt: threading.Event) -> PartitionRunner:
         config = self._config
-        committer = TransactionalCommitter(config.client, config.app_id, number, config.changelog_topic, self._commits)
+        committer = TransactionalCommitter(
+            config.client,
+            config.app_id,
+            number,
+            config.changelog_topic,
+            self._commits,
+            lambda: self._observer.aborted(number),
+        )
         # Never given up half-way: a fence that lands late would throw out the partition's next owner.
         await committer.fence()
-        state = await asyncio.get_running_loop().run_in_executor(
-            self._restores,
-            lambda: restore(
-                config.client, config.changelog_topic, number, config.partitions, self._observer, interrupt
-            ),
-        )
+        state = await asyncio.get_running_loop().run_in_executor(self._restores, self._restore, number, interrupt)
         clock = Clock(config.clock, config.grace_ms)
         return PartitionRunner(state, config.topics, self._logic, committer, clock, self._observer)
+
+    def _restore(self, number: int, interrupt: threading.Event) -> PartitionState:
+        config = self._config
+        state = restore(
+            config.client,
+            config.app_id,
+            config.changelog_topic,
+            number,
+            config.partitions,
+            self._observer,
+            interrupt,
+        )
+        state.count_labels(self._logic)
+        return state
 
     async def _starts(self, state: PartitionState) -> dict[TP, int]:
         assert self._thread is not None

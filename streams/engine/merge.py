@@ -83,14 +83,14 @@ class SourceBuffer:
             self.bytes += sum(len(record.value or b"") for record in fresh)
             self.next_offset = fresh[-1].offset + 1
 
-    def refill(self, decode: Callable[[Record], Item]) -> bool:
+    def refill(self, decode: Decode) -> bool:
         """Have a decoded head if there is any record. What `decode` raises leaves the buffer as it was."""
         if self._index < len(self._items):
             return True
         if not self._chunks:
             return False
         chunk, accepted_at = self._chunks[0]
-        self._items = [(record, decode(record)) for record in chunk]
+        self._items = list(zip(chunk, decode(chunk), strict=True))
         times = (_FIRST if item.time is None else item.time for _, item in self._items)
         self._ranks = list(accumulate(times, max))
         self._index = 0
@@ -101,25 +101,40 @@ class SourceBuffer:
         self.settles_at = 0 if live else accepted_at + SETTLE_MS
         return True
 
+    def oldest(self) -> tuple[int | None, int | None]:
+        """When the first record that waits here arrived and when it occurred, in ms, as far as that is known."""
+        if self._index < len(self._items):
+            record, item = self._items[self._index]
+            return record.timestamp, item.time
+        if self._chunks:
+            return self._chunks[0][0][0].timestamp, None
+        return None, None
+
     @property
     def last_rank(self) -> int:
         """Rank of the last decoded record: no later one has a smaller rank."""
         return self._ranks[-1]
 
-    def up_to(self, rank: int, including: bool, order: int, limit: int) -> list[_Ranked]:
-        """Decoded records of a smaller rank, or an equal one if `including`; at most `limit`. They stay."""
+    def up_to(self, rank: int, including: bool, limit: int) -> int:
+        """How many decoded records are of a smaller rank, or an equal one if `including`; at most `limit`."""
         end = (bisect_right if including else bisect_left)(self._ranks, rank, self._index)
-        end = min(end, self._index + limit)
-        return [
-            (rank, order, item)
-            for rank, item in zip(self._ranks[self._index : end], self._items[self._index : end], strict=True)
-        ]
+        return min(end - self._index, limit)
 
-    def drop(self, count: int) -> None:
+    def ranked(self, count: int, order: int) -> list[_Ranked]:
+        """The next `count` decoded records with their ranks. They stay."""
+        ranks = self._ranks[self._index : self._index + count]
+        return [(rank, order, item) for rank, item in zip(ranks, self._items[self._index :], strict=False)]
+
+    def take(self, count: int) -> list[Decoded]:
+        """The next `count` decoded records, which are out of the buffer then."""
+        taken = self._items[self._index : self._index + count]
         self._index += count
         self.records -= count
+        return taken
 
 
+#: A chunk's items. What it raises leaves the chunk as it was.
+Decode = Callable[[Sequence[Record]], Sequence[Item]]
 #: Whether a source has nothing more at its broker, known at or after an instant (ms of the wall clock, 0
 #: for any).
 CaughtUp = Callable[[SourceBuffer, int], bool]
@@ -127,7 +142,7 @@ CaughtUp = Callable[[SourceBuffer, int], bool]
 
 def take(
     sources: Sequence[SourceBuffer],
-    decode: Callable[[Record], Item],
+    decode: Decode,
     caught_up: CaughtUp,
     limit: int,
 ) -> list[Decoded]:
@@ -154,12 +169,22 @@ def take(
         # What is decoded of the topic that ends first bounds the round: what comes behind it there is
         # unknown yet.
         bound, bounding, _ = min(ready, key=lambda entry: entry[:2])
-        ranked: list[_Ranked] = []
-        for _, order, source in ready:
-            ranked += source.up_to(bound, order <= bounding, order, limit)
-        ranked.sort(key=_rank)
-        del ranked[limit - len(taken) :]
-        taken += map(_decoded, ranked)
-        for order, count in Counter(map(_order, ranked)).items():
-            sources[order].drop(count)
+        room = limit - len(taken)
+        counts = [(order, source.up_to(bound, order <= bounding, room)) for _, order, source in ready]
+        taken += _merged(sources, [one for one in counts if one[1]], room)
     return taken
+
+
+def _merged(sources: Sequence[SourceBuffer], counts: Sequence[tuple[int, int]], room: int) -> list[Decoded]:
+    """The first `room` of the next records, so many of each source, by rank."""
+    if len(counts) == 1:  # one topic alone, as most often: nothing is to be sorted
+        order, count = counts[0]
+        return sources[order].take(count)
+    ranked: list[_Ranked] = []
+    for order, count in counts:
+        ranked += sources[order].ranked(count, order)
+    ranked.sort(key=_rank)
+    del ranked[room:]
+    for order, count in Counter(map(_order, ranked)).items():
+        sources[order].take(count)
+    return list(map(_decoded, ranked))

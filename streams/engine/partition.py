@@ -6,10 +6,12 @@ batch can be seen here before its transaction is committed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from streams.engine.batching import apply_all, wrap_all
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
 from streams.engine.merge import Decoded
@@ -27,6 +29,8 @@ class PartitionState:
         "_waking",
         "_woken",
         "applied",
+        "bytes",
+        "labels",
         "live",
         "note",
         "number",
@@ -43,6 +47,10 @@ class PartitionState:
         self.stream_time: int | None = None
         self.live = False
         self.note = b""
+        #: of all keys and their values
+        self.bytes = 0
+        #: how many keys there are of each label; None while nobody has counted
+        self.labels: dict[str, int] | None = {}
         self._waking = False
         self._woken: list[bytes] = []
         self._due: list[tuple[int, bytes]] = []
@@ -53,15 +61,29 @@ class PartitionState:
         """Whether keys that were woken have not been seen yet."""
         return bool(self._woken)
 
+    @property
+    def busy(self) -> bool:
+        """Whether keys were taken by `take_due` for a batch that is not applied yet."""
+        return bool(self._taken)
+
     def adopt(self, progress: Progress) -> None:
         self.applied = dict(progress.applied)
         self.stream_time = progress.stream_time
         self.live = progress.live
         self.note = progress.note
+        self.labels = progress.labels
         self._waking = progress.waking
+
+    @property
+    def progress(self) -> Progress:
+        """What was adopted, or has come of it."""
+        return Progress(
+            dict(self.applied), self.stream_time, self.live, self.partitions, self.note, self.waking, self.labels
+        )
 
     def restored(self) -> None:
         """The changelog was read to its end: find the timers again, and wake again who was to be woken."""
+        self.bytes = sum(map(len, self.values)) + sum(map(len, self.values.values()))
         self.rebuild_timers()
         if self._waking:
             self.wake_all()
@@ -69,6 +91,12 @@ class PartitionState:
     def wake_all(self) -> None:
         """Every key comes up once, whatever its due time."""
         self._woken = list(self.values)
+
+    def count_labels(self, logic: Logic) -> None:
+        """Count what an earlier release left uncounted."""
+        if self.labels is None:
+            unpack, label = logic.unpack, logic.label
+            self.labels = dict(Counter(label(unpack(value[PAYLOAD:])) for value in self.values.values()))
 
     def rebuild_timers(self) -> None:
         """Find all due times again, from the envelopes alone."""
@@ -78,18 +106,10 @@ class PartitionState:
 
     def apply(self, effects: Effects) -> None:
         """Make a committed batch the present."""
-        for key, value in effects.changed.items():
-            if value is None:
-                self.values.pop(key, None)
-                continue
-            before = self.values.get(key)
-            self.values[key] = value
-            due = due_of(value)
-            # A later due time needs no entry of its own: the earlier one finds it when it comes up.
-            if due is not None:
-                known = due_of(before) if before is not None else None
-                if known is None or due < known or key in self._taken:
-                    heappush(self._due, (due, key))
+        timers, grown = apply_all(self.values, effects.changed, self._taken)
+        for timer in timers:
+            heappush(self._due, timer)
+        self.bytes += grown
         self._taken.clear()
         self.adopt(effects.progress)
         if effects.wake_all:
@@ -126,56 +146,85 @@ class StateBatch:
 
     __slots__ = (
         "_dirty",
+        "_labels",
         "_logic",
         "_objects",
         "_state",
         "_wakes",
+        "clock",
         "live",
         "note",
         "outputs",
+        "packed",
         "partition",
         "stream_time",
+        "waking",
     )
 
-    def __init__(self, state: PartitionState, logic: Logic) -> None:
+    def __init__(self, state: PartitionState, logic: Logic, clock: int | None = None) -> None:
         self._state = state
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int | None] = {}
+        self.packed: dict[bytes, tuple[bytes, int | None]] = {}
+        self._labels: dict[bytes, str] = {}
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
         self.live = state.live
         self.note = state.note
         self._wakes = False
         self.partition = state.number
+        self.clock = clock
+        self.waking = state.waking or state.busy
+
+    @property
+    def values(self) -> dict[bytes, bytes]:
+        return self._state.values
+
+    @property
+    def opened(self) -> dict[bytes, Any]:
+        return self._objects
 
     def get(self, key: bytes) -> Any | None:
         found = self._objects.get(key)
         if found is not None:
             return None if found is _DELETED else found
-        value = self._state.values.get(key)
-        if value is None:
-            return None
+        packed = self.packed.pop(key, None)
+        if packed is not None:
+            payload, self._dirty[key] = packed
+        else:
+            value = self._state.values.get(key)
+            if value is None:
+                return None
+            payload = value[PAYLOAD:]
+        found = self._objects[key] = self._unpacked(key, payload)
+        self._labels[key] = self._logic.label(found)  # now: the logic may change the object in place
+        return found
+
+    def _unpacked(self, key: bytes, payload: bytes) -> Any:
         try:
-            found = self._objects[key] = self._logic.unpack(value[PAYLOAD:])
+            return self._logic.unpack(payload)
         except Exception as error:
             raise CorruptChangelog(
                 f"The changelog's state of the key {key!r}, partition {self.partition}, is not this application's: "
                 f"{error}. State is never guessed: find out who else writes to the changelog, or which release did."
             ) from error
-        return found
 
     def due(self, key: bytes) -> int | None:
         if key in self._dirty:
             return self._dirty[key]
+        if key in self.packed:
+            return self.packed[key][1]
         value = self._state.values.get(key)
         return None if value is None else due_of(value)
 
     def put(self, key: bytes, state: Any, due: int | None) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = state
         self._dirty[key] = due
 
     def delete(self, key: bytes) -> None:
+        self.packed.pop(key, None)
         self._objects[key] = _DELETED
         self._dirty[key] = None
 
@@ -197,9 +246,19 @@ class StateBatch:
 
     def run(self, items: list[Decoded], clock: Clock) -> None:
         """Handle items in order; stream time moves after each."""
-        handle = self._logic.handle
-        for record, item in items:
+        handle, shortcut = self._logic.handle, self._logic.shortcut
+        place = 0
+        while place < len(items):
+            if shortcut is not None:
+                place, time, arrival = shortcut.run(items, place, self)
+                if time is not None and arrival is not None:
+                    self.stream_time = time
+                    self.live = clock.is_live(time, arrival)
+                if place == len(items):
+                    break
+            record, item = items[place]
             handle(record, item, self)
+            place += 1
             time = item.time
             if time is not None and (self.stream_time is None or time > self.stream_time):
                 self.stream_time = time
@@ -212,14 +271,38 @@ class StateBatch:
             applied[record.topic] = record.offset
         state = self._state
         waking = self._wakes or state.waking
-        progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking)
-        return Effects(state.number, self.outputs, dict(self._changed()), progress, self._wakes)
+        labels = dict(state.labels or ())
+        changed = dict(self._changed(labels))
+        wrap_all(self.packed, changed)
+        made = sum(key not in state.values for key in self.packed)
+        if made and self._logic.shortcut is not None:
+            label = self._logic.shortcut.label
+            labels[label] = labels.get(label, 0) + made
+        progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking, labels)
+        return Effects(state.number, self.outputs, changed, progress, self._wakes)
 
-    def _changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        pack = self._logic.pack
+    def _changed(self, labels: dict[str, int]) -> Iterator[tuple[bytes, bytes | None]]:
+        """What changed; `labels` is brought up to it."""
+        pack, label, values = self._logic.pack, self._logic.label, self._state.values
         for key, due in self._dirty.items():
             state = self._objects[key]
+            before = values.get(key)
+            was = None
+            if before is not None:
+                was = self._labels.get(key) or label(self._unpacked(key, before[PAYLOAD:]))
             if state is not _DELETED:
+                _relabel(labels, was, label(state))
                 yield key, wrap(pack(state), due)
-            elif key in self._state.values:
+            elif was is not None:
+                _relabel(labels, was, None)
                 yield key, None
+
+
+def _relabel(labels: dict[str, int], was: str | None, now: str | None) -> None:
+    """One key's label changes; None stands for no key."""
+    if now == was:
+        return
+    if now is not None:
+        labels[now] = labels.get(now, 0) + 1
+    if was is not None:
+        labels[was] = labels.get(was, 0) - 1

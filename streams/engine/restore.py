@@ -29,21 +29,23 @@ class RestoreInterrupted(Exception):
 
 def restore(
     client: Mapping[str, Any],
+    group: str,
     changelog: str,
     partition: int,
     partitions: int,
     observer: Observer,
     interrupt: threading.Event,
 ) -> PartitionState:
-    """Read the partition's changelog to its end. Blocks; raises CorruptChangelog, EngineError, or
-    RestoreInterrupted soon after `interrupt` was set.
+    """Read the partition's changelog to its end, as a client that has rights on `group`. Blocks; raises
+    CorruptChangelog, EngineError, or RestoreInterrupted soon after `interrupt` was set.
     """
     began = time.monotonic()
     state = PartitionState(partition, partitions)
     consumer = Consumer(
         {
             **client,
-            "group.id": "unused-by-restore",  # librdkafka wants one; nothing is joined or committed
+            # librdkafka wants one and asks for its coordinator, which takes a right; nothing is joined or committed.
+            "group.id": group,
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "enable.partition.eof": True,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from streams.engine.clock import Clock
 from streams.engine.merge import CaughtUp, Decoded, SourceBuffer, take
 from streams.engine.partition import PartitionState, StateBatch
-from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
+from streams.engine.seam import Committer, Item, Logic, Observer, Record, Unavailable
 
 BATCH_RECORDS = 2_000
 BATCH_DUE = 500
@@ -104,30 +105,36 @@ class PartitionRunner:
     async def step(self, caught_up: CaughtUp) -> bool:
         """One batch: what is due by the clock, then the next records. False when there was nothing to do."""
         sources = list(self.sources.values())
-        items = take(sources, self._logic.decode, caught_up, BATCH_RECORDS)
+        items = take(sources, self._decode, caught_up, BATCH_RECORDS)
         at, due = self._due(sources, items, caught_up)
-        batch = StateBatch(self.state, self._logic)
+        batch = StateBatch(self.state, self._logic, at)
         if not self._logic.begin(batch) and not items and not due:
             return False
-        batch.run_due(due, at)
+        if at is not None:
+            batch.run_due(due, at)
         batch.run(items, self._clock)
         effects = batch.effects(items)
         began = time.monotonic()
         await self.committer.commit(effects)
         seconds = time.monotonic() - began
         self.state.apply(effects)
-        self._observer.committed(self.state.number, len(items), len(due), seconds)
+        records = Counter(record.topic for record, _ in items)
+        self._observer.committed(self.state.number, records, len(due), seconds)
         return True
+
+    def _decode(self, records: Sequence[Record]) -> Sequence[Item]:
+        shortcut, decode = self._logic.shortcut, self._logic.decode
+        return [decode(record) for record in records] if shortcut is None else shortcut.decode(records, decode)
 
     def _due(
         self, sources: Sequence[SourceBuffer], items: Sequence[Decoded], caught_up: CaughtUp
-    ) -> tuple[int, list[tuple[int, bytes]]]:
+    ) -> tuple[int | None, list[tuple[int, bytes]]]:
         state = self.state
         # What was heard of the broker a while ago, before an outage say, does not tell that nothing has come since.
         wall = self._wall()
         quiet = not items and all(not source.records and caught_up(source, wall - HEARD_MS) for source in sources)
         at = self._clock.read(state.stream_time, state.live, quiet, wall)
-        return (0, []) if at is None else (at, state.take_due(at, BATCH_DUE))
+        return at, ([] if at is None else state.take_due(at, BATCH_DUE))
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -8,7 +8,7 @@ Everything the application causes in the world leaves through :class:`Effects`, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -92,7 +92,8 @@ class Progress:
     `applied` is the last applied offset of each source topic. `live` says whether the record that set the
     stream time arrived within grace of when it occurred. `partitions` is the number of partitions that keys
     were spread over. `note` is what the application keeps with the partition. `waking` says that keys which
-    `Batch.wake_all` woke have not been seen yet: after a restart all are woken again.
+    `Batch.wake_all` woke have not been seen yet: after a restart all are woken again. `labels` says how many keys
+    there are of each `Logic.label`; None in what a release wrote that did not count them.
     """
 
     applied: dict[str, int]
@@ -101,6 +102,7 @@ class Progress:
     partitions: int
     note: bytes = b""
     waking: bool = False
+    labels: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,16 @@ class Batch(Protocol):
     def partition(self) -> int: ...
 
     @property
+    def clock(self) -> int | None:
+        """The partition's clock when the batch began, in ms: up to then due things may be done. None before the first
+        event.
+        """
+
+    @property
+    def waking(self) -> bool:
+        """Whether keys that an earlier batch woke may still have to be seen, by this one or later."""
+
+    @property
     def stream_time(self) -> int | None:
         """Largest event time applied before the current item, in ms; None at the very beginning."""
 
@@ -170,8 +182,50 @@ class Batch(Protocol):
         """Have `Logic.due` called once for every key there is, some with each of the batches that follow."""
 
 
+class PackedBatch(Protocol):
+    """A batch as a `Shortcut` sees it: state as the bytes that are kept.
+
+    `values` are the committed envelopes by key, never to be changed; `packed` is what a shortcut put into this batch,
+    (packed state, due time in ms or None) by key, and goes before them; of the keys in `opened` the state is in the
+    logic's hands for the rest of the batch.
+    """
+
+    @property
+    def values(self) -> Mapping[bytes, bytes]: ...
+    @property
+    def opened(self) -> Mapping[bytes, Any]: ...
+    @property
+    def packed(self) -> dict[bytes, tuple[bytes, int | None]]: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def stream_time(self) -> int | None: ...
+
+
+class Shortcut(Protocol):
+    """A quicker way through common records. What it does is what `Logic.decode` and `Logic.handle` would have done.
+
+    `label` is that of all keys that it makes (`Logic.label`); those that there are keep theirs.
+    """
+
+    @property
+    def label(self) -> str: ...
+
+    def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Any]:
+        """An item for each record of a chunk, by `otherwise` where the logic must look."""
+
+    def run(self, items: list[Any], start: int, batch: PackedBatch) -> tuple[int, int | None, int | None]:
+        """Handle (record, item) pairs from `start` on, as far as it goes. Returns the place of the first that is left,
+        and where stream time moved, its new value and the arrival of the record that set it (ms).
+        """
+
+
 class Logic(Protocol):
     """The application. Everything but `decode` must be a function of its arguments alone."""
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """A quicker way for some of the records, if there is one now. `handle` must take its items too."""
 
     def decode(self, record: Record) -> Item:
         """Never raises for bad data: a bad record is an item too. Raises Unavailable to be called again
@@ -198,6 +252,9 @@ class Logic(Protocol):
     def unpack(self, payload: bytes) -> Any:
         """The inverse of `pack`. Raises for bytes that it did not write."""
 
+    def label(self, state: Any) -> str:
+        """What kind of state this is, for counting: one of a few."""
+
 
 class Observer:
     """What happens inside, for metrics and health. Does nothing; override what is of interest. Must not
@@ -211,12 +268,15 @@ class Observer:
         """The group assigned these partitions; those that are new here are about to be restored."""
 
     def restoring(self, partition: int, done: int, end: int) -> None:
-        """`done` of `end` changelog offsets are read."""
+        """`done` of `end` changelog offsets are read; called first, for all that are assigned, before any is."""
 
     def restored(self, partition: int, keys: int, seconds: float) -> None: ...
 
-    def committed(self, partition: int, records: int, due: int, seconds: float) -> None:
-        """A batch of so many records and due keys is durable; `seconds` is what the transaction took."""
+    def committed(self, partition: int, records: Mapping[str, int], due: int, seconds: float) -> None:
+        """A batch of so many records of each topic and due keys is durable; `seconds` is what the transaction took."""
+
+    def aborted(self, partition: int) -> None:
+        """A transaction was aborted; the same effects are written again."""
 
     def waiting(self, reason: str) -> None:
         """Progress waits for something outside (a registry, an open transaction elsewhere)."""

@@ -29,7 +29,8 @@ class Watchdog:
         #: How often to look.
         self.check_s = config.stalled_s / 6
         self._looked_at = now()
-        self._idle_s = 0.0
+        #: For so long work is there and nothing was done, in seconds.
+        self.idle_s = 0.0
         self._seen: Mapping[TP, int] = {}
 
     def stable_ends(self, tps: list[TP]) -> Mapping[TP, int] | None:
@@ -55,7 +56,7 @@ class Watchdog:
         behind = [tp for tp, end in (ends or {}).items() if tp in done and done[tp] < end]
         if not behind or waits or done != self._seen:
             self._seen = done
-            self._idle_s = 0.0
+            self.idle_s = 0.0
             return None
-        self._idle_s += passed
-        return behind[0] if self._idle_s >= self._stalled_s else None
+        self.idle_s += passed
+        return behind[0] if self.idle_s >= self._stalled_s else None

@@ -12,9 +12,10 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from streams.errors import LeadstreamError
 from streams.local.jars import ensure_jars
@@ -40,6 +41,9 @@ class EmbeddedBroker:
     `data_dir` keeps topics from one start to the next; without it they live in a temporary folder that goes
     with the broker. `port` 0 takes a free one. `server` overrides entries of Kafka's `server.properties`.
     `say` gets what a first start tells about its download (default: stderr).
+    `protocol` is what clients speak, as in `security.protocol`; for others than PLAINTEXT `server` has the keys and
+    the authorizer, `users` the names and passwords of SCRAM-SHA-512, and `client` librdkafka's settings by which the
+    broker is asked whether it serves.
 
     `start()` returns when clients are served. The broker ends with `stop()` or the `with` block and, on
     Linux, with this process however that ends. After `kill()` it can be started again on the same port and
@@ -52,12 +56,18 @@ class EmbeddedBroker:
         port: int = 0,
         *,
         server: dict[str, str] | None = None,
+        protocol: str = "PLAINTEXT",
+        users: Mapping[str, str] | None = None,
+        client: Mapping[str, Any] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._keep = data_dir is not None
         self._folder = data_dir
         self._port = port
         self._server = server or {}
+        self._protocol = protocol
+        self._users = users or {}
+        self._client = client or {}
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -167,7 +177,7 @@ class EmbeddedBroker:
         scratch.mkdir(exist_ok=True)
         log_file = self.log_file
         properties = folder / "server.properties"
-        properties.write_text(server_properties(folder, self._port, _free_port(), self._server))
+        properties.write_text(server_properties(folder, self._port, _free_port(), self._server, self._protocol))
         command = [
             java,
             *JVM,
@@ -182,8 +192,11 @@ class EmbeddedBroker:
         if not (folder / "topics" / "meta.properties").exists():
             # Joined by "=": one id in 64 begins with a dash, and would pass for an option.
             cluster_id = "--cluster-id=" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            users = [
+                f"--add-scram=SCRAM-SHA-512=[name={name},password={password}]" for name, password in self._users.items()
+            ]
             formatted = subprocess.run(
-                [*command, "kafka.tools.StorageTool", "format", cluster_id, "-c", str(properties)],
+                [*command, "kafka.tools.StorageTool", "format", cluster_id, "-c", str(properties), *users],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -197,7 +210,9 @@ class EmbeddedBroker:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
-        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 100})
+        client = AdminClient(
+            {"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 100, **self._client}
+        )
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:

@@ -19,7 +19,6 @@ _SERVER = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",  # a mistyped topic should be an error, not a topic
     "num.partitions": "12",
     "default.replication.factor": "1",
@@ -38,12 +37,18 @@ _SERVER = {
 }
 
 
-def server_properties(folder: Path, port: int, controller_port: int, overrides: dict[str, str]) -> str:
-    """The text of `server.properties` for a broker that keeps its topics below `folder`."""
+def server_properties(
+    folder: Path, port: int, controller_port: int, overrides: dict[str, str], protocol: str = "PLAINTEXT"
+) -> str:
+    """The text of `server.properties` for a broker that keeps its topics below `folder` and whose clients speak
+    `protocol`.
+    """
     settings = {
         **_SERVER,
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listeners": f"{protocol}://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"{protocol}://{HOST}:{port}",
+        "inter.broker.listener.name": protocol,
+        "listener.security.protocol.map": f"{protocol}:{protocol},CONTROLLER:PLAINTEXT",
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
         "log.dirs": str(folder.resolve() / "topics"),
         **overrides,

@@ -1,1 +1,1 @@
-"""Metrics of the running programs."""
+"""Metrics, health and logs of the running programs; dashboards as code."""

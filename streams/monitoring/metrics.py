@@ -1,63 +1,140 @@
 """The worker's Prometheus metrics: prefix `leads_`, base units, bounded labels.
 
-Never a label with a lead id, an address or an exception's text. The engine redoes an aborted transaction from its
-effects, not from its records, so what is counted while records are handled is counted once.
+Never a label with a lead id, an address or an exception's text. Records and transitions are counted when their batch is
+durable, once: the engine writes an aborted transaction again from its effects, not from its records.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
 
 from streams import __version__
+from streams.engine.report import Report
 from streams.engine.seam import Observer
-from streams.errors import LeadstreamError
+from streams.monitoring.channels import CHANNELS, channel_of
+from streams.monitoring.standing import StandingCollector
 from streams.qualification.events import Changed, Ignored, Qualified, Transition
-from streams.wire.bad import BadRecord
+from streams.qualification.lead import STAGES
+from streams.wire.bad import ERRORS, BadRecord
 
 log = logging.getLogger(__name__)
 
-#: First touch's medium, as analytics programs write it, to the channels that a report names.
-_CHANNELS = {
-    "cpc": "paid_search",
-    "ppc": "paid_search",
-    "paid": "paid_search",
-    "organic": "organic_search",
-    "email": "email",
-    "social": "social",
-    "referral": "referral",
-    "display": "display",
-    "affiliate": "affiliate",
-}
+# A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
+disable_created_metrics()
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_LATENCIES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_COMMITS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
+_RESPONSES = (
+    *(15 * _MINUTE, 30 * _MINUTE, _HOUR, 2 * _HOUR, 4 * _HOUR, 8 * _HOUR, 12 * _HOUR),
+    *(_DAY, 2 * _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY),
+)
+_STAYS = (
+    *(_MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY),
+    *(30 * _DAY, 60 * _DAY, 90 * _DAY, 180 * _DAY, 365 * _DAY),
+)
+#: Transitions that alerts and dashboards count: there from the start, so that the first one is an increase.
+_TRANSITIONS = (
+    ("visitor", "lead", "IDENTIFIED"),
+    *((before, stage, "QUALIFIED") for stage in ("mql", "sql") for before in ("visitor", "lead", "mql")),
+    *((before, stage, "PROFILE") for stage in ("mql", "sql") for before in ("visitor", "lead", "mql")),
+    ("mql", "lead", "COOLED"),
+    ("sql", "lead", "FEEDBACK"),
+    ("sql", "lead", "GAVE_UP"),
+    ("sql", "opportunity", "FEEDBACK"),
+    ("sql", "customer", "FEEDBACK"),
+    ("sql", "sql", "SLA_BREACHED"),
+    ("opportunity", "customer", "FEEDBACK"),
+    ("opportunity", "lead", "FEEDBACK"),
+)
 
 
 class WorkerMetrics(Observer):
-    """Counts what the worker does. `registry` is its own in tests."""
+    """Counts what the worker does. `registry` is its own in tests, `topics` what it reads, `reasons` why the model lets
+    leads rest. `now` is the wall clock in seconds.
+    """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        topics: Sequence[str] = (),
+        reasons: Sequence[str] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.registry = registry
-        self._consumed = Counter("leads_records_consumed_total", "Records handled.", ["topic"], registry=registry)
+        self._now = now
+        self._funnel(registry, reasons)
+        self._pipeline(registry, topics)
+        for make in (ProcessCollector, PlatformCollector, GCCollector):
+            make(registry=registry)
+        info = Gauge("leads_build_info", "What is running.", ["version"], registry=registry)
+        info.labels(__version__).set(1)
+        self._pending: dict[int, list[tuple[Transition, int | None]]] = {}
+        self._restoring: dict[int, int] = {}
+        self._lock = threading.Lock()  # restores run in threads of their own
+        self._warned_of_strays = False
+        self._ignoring: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+
+    def _funnel(self, registry: CollectorRegistry, reasons: Sequence[str]) -> None:
         self._qualifications = Counter(
-            "leads_qualifications_total",
-            "MQL and SQL events.",
-            ["stage", "route", "channel"],
-            registry=registry,
+            "leads_qualifications_total", "MQL and SQL events.", ["stage", "route", "channel"], registry=registry
         )
         self._transitions = Counter(
-            "leads_transitions_total",
-            "Lifecycle events.",
-            ["from_stage", "to_stage", "cause"],
+            "leads_transitions_total", "Lifecycle events.", ["from_stage", "to_stage", "cause"], registry=registry
+        )
+        self._rested = Counter(
+            "leads_rested_total",
+            "Leads sent to rest, by the model's reason; `other` is any that it does not name.",
+            ["reason"],
             registry=registry,
+        )
+        self._latency = Histogram(
+            "leads_event_to_qualification_seconds",
+            "From the arrival of the event that made it to the publication of an MQL or SQL.",
+            ["stage"],
+            buckets=_LATENCIES,
+            registry=registry,
+        )
+        self._response = Histogram(
+            "leads_sales_response_seconds",
+            "From an SQL to sales' first answer, by when both happened.",
+            buckets=_RESPONSES,
+            registry=registry,
+        )
+        self._stays = Histogram(
+            "leads_stage_seconds",
+            "Time spent in a stage, at leaving it.",
+            ["stage"],
+            buckets=_STAYS,
+            registry=registry,
+        )
+        for stage, route in (("MQL", "NURTURE"), ("SQL", "SALES")):
+            self._latency.labels(stage)
+            for channel in CHANNELS:
+                self._qualifications.labels(stage, route, channel)
+        for transition in _TRANSITIONS:
+            self._transitions.labels(*transition)
+        for reason in (*reasons, "other"):
+            self._rested.labels(reason)
+        for stage in STAGES:
+            self._stays.labels(stage)
+
+    def _pipeline(self, registry: CollectorRegistry, topics: Sequence[str]) -> None:
+        self._consumed = Counter(
+            "leads_records_consumed_total", "Records that took effect.", ["topic"], registry=registry
         )
         self._ignored = Counter("leads_ignored_total", "Events that scored nothing.", ["reason"], registry=registry)
         self._dead_letters = Counter(
-            "leads_dead_letters_total",
-            "Records that could not be handled.",
-            ["topic", "reason"],
-            registry=registry,
+            "leads_dead_letters_total", "Records that could not be used.", ["topic", "reason"], registry=registry
         )
         self._strays = Counter(
             "leads_strays_total",
@@ -68,12 +145,16 @@ class WorkerMetrics(Observer):
         self._models = Counter(
             "leads_model_changes_total", "Changes of the model file while running.", ["outcome"], registry=registry
         )
-        self._commits = Counter("leads_commits_total", "Transactions.", ["outcome"], registry=registry)
-        self._commit_seconds = Histogram("leads_commit_seconds", "Time a transaction took.", registry=registry)
+        self._commits = Counter(
+            "leads_commits_total", "Transactions; an aborted one is written again.", ["outcome"], registry=registry
+        )
+        self._commit_seconds = Histogram(
+            "leads_commit_seconds", "Time a transaction took.", buckets=_COMMITS, registry=registry
+        )
         self._batch_records = Histogram(
             "leads_batch_records",
             "Records in a transaction.",
-            buckets=[1, 3, 10, 30, 100, 300, 1000, 3000, 10000],
+            buckets=[0, 1, 3, 10, 30, 100, 300, 1000, 3000],
             registry=registry,
         )
         self._rebalances = Counter(
@@ -81,49 +162,38 @@ class WorkerMetrics(Observer):
         )
         self._remaining = Gauge(
             "leads_restore_remaining_records",
-            "Changelog records still to be read before work goes on.",
+            "Changelog offsets still to be read before work goes on.",
             registry=registry,
         )
         self._last_commit = Gauge(
-            "leads_last_commit_timestamp_seconds",
-            "When the last transaction was committed.",
-            registry=registry,
+            "leads_last_commit_timestamp_seconds", "When the last transaction was committed.", registry=registry
         )
-        info = Gauge("leads_build_info", "What is running.", ["version"], registry=registry)
-        info.labels(__version__).set(1)
-        self._consumed_of: dict[str, Counter] = {}
-        self._restoring: dict[int, int] = {}
-        self._warned_of_strays = False
+        for topic in topics:
+            self._consumed.labels(topic)
+            for error in ERRORS:
+                self._dead_letters.labels(topic, error)
+        for outcome in ("committed", "aborted"):
+            self._commits.labels(outcome)
+        for outcome in ("accepted", "refused"):
+            self._models.labels(outcome)
 
-    def serve(self, port: int) -> None:
-        """Serve `/metrics` on the loopback interface. LeadstreamError when the port is taken."""
-        try:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        except OSError as error:
-            raise LeadstreamError(
-                f"metrics port {port} can't be opened ({error.strerror}): choose another --metrics-port"
-            ) from error
+    def watch(self, latest: Callable[[], Report | None]) -> None:
+        """Make gauges of the engine's latest report."""
+        self.registry.register(StandingCollector(latest, self._now))
 
-    def consumed(self, topic: str) -> None:
-        counter = self._consumed_of.get(topic)
-        if counter is None:  # looking up a label costs more than counting, and this is once a record
-            counter = self._consumed_of[topic] = self._consumed.labels(topic)
-        counter.inc()
+    # What the logic tells while it handles a batch.
 
-    def happened(self, one: Transition) -> None:
-        """A transition of a lead."""
-        if isinstance(one, Qualified):
-            record = one.record
-            self._qualifications.labels(record["stage"], record["route"], channel_of(record["first_touch"])).inc()
-        elif isinstance(one, Changed):
-            record = one.record
-            self._transitions.labels(record["from_stage"], record["to_stage"], record["cause"]).inc()
-        elif isinstance(one, Ignored):
-            self._ignored.labels(one.reason).inc()
+    def ignored(self, reason: str, records: int, partition: int) -> None:
+        """So many records were counted and nothing else, not durable yet."""
+        self._ignoring[partition][reason] += records
 
-    def model_changed(self, outcome: str) -> None:
-        """`accepted` or `refused`."""
-        self._models.labels(outcome).inc()
+    def happened(self, one: Transition, partition: int, arrival: int | None) -> None:
+        """A transition of a lead, not durable yet."""
+        kind = one.__class__
+        if kind is Ignored:  # may be said of every record: a counter's lock would cost more than the rest
+            self._ignoring[partition][one.reason] += 1  # type: ignore[union-attr]
+        elif kind is Qualified or kind is Changed:
+            self._pending.setdefault(partition, []).append((one, arrival))
 
     def refused(self, topic: str, bad: BadRecord) -> None:
         """A record became a dead letter."""
@@ -139,30 +209,54 @@ class WorkerMetrics(Observer):
             )
         self._strays.labels(topic).inc()
 
+    def model_changed(self, outcome: str) -> None:
+        """`accepted` or `refused`."""
+        self._models.labels(outcome).inc()
+
+    # What the engine tells.
+
     def rebalanced(self, partitions: Sequence[int]) -> None:
         self._rebalances.inc()
-        self._restoring.clear()
-        self._remaining.set(0)
+        with self._lock:
+            self._restoring.clear()
+            self._remaining.set(0)
 
     def restoring(self, partition: int, done: int, end: int) -> None:
-        self._restoring[partition] = end - done
-        self._remaining.set(sum(self._restoring.values()))
+        with self._lock:
+            self._restoring[partition] = end - done
+            self._remaining.set(sum(self._restoring.values()))
 
     def restored(self, partition: int, keys: int, seconds: float) -> None:
         self.restoring(partition, 0, 0)
 
-    def committed(self, partition: int, records: int, due: int, seconds: float) -> None:
+    def aborted(self, partition: int) -> None:
+        self._commits.labels("aborted").inc()
+
+    def committed(self, partition: int, records: Mapping[str, int], due: int, seconds: float) -> None:
+        for topic, count in records.items():
+            self._consumed.labels(topic).inc(count)
         self._commits.labels("committed").inc()
         self._commit_seconds.observe(seconds)
-        self._batch_records.observe(records)
-        self._last_commit.set(time.time())
+        self._batch_records.observe(sum(records.values()))
+        now = self._now()
+        self._last_commit.set(now)
+        for reason, count in self._ignoring.pop(partition, {}).items():
+            self._ignored.labels(reason).inc(count)
+        for one, arrival in self._pending.pop(partition, ()):
+            self._count(one, arrival, now)
 
-
-def channel_of(first_touch: dict[str, object] | None) -> str:
-    """The marketing channel of a lead, by its first touch's medium: one of a bounded list."""
-    if first_touch is None:
-        return "unknown"
-    medium = first_touch["medium"]
-    if medium is None:
-        return "referral" if first_touch["referrer"] else "direct"
-    return _CHANNELS.get(str(medium).lower(), "other")
+    def _count(self, one: Transition, arrival: int | None, now: float) -> None:
+        if isinstance(one, Qualified):
+            record = one.record
+            self._qualifications.labels(record["stage"], record["route"], channel_of(record["first_touch"])).inc()
+            if arrival is not None:  # what time alone brings about has no event to be measured from
+                self._latency.labels(record["stage"]).observe(max(0.0, now - arrival / 1000))
+        elif isinstance(one, Changed):
+            record = one.record
+            self._transitions.labels(record["from_stage"], record["to_stage"], record["cause"]).inc()
+            if one.stayed is not None:
+                self._stays.labels(record["from_stage"]).observe(one.stayed / 1000)
+            if one.rested is not None:
+                self._rested.labels(one.rested).inc()
+            if one.answered is not None:
+                self._response.observe(one.answered / 1000)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
 
 from streams import __version__
+
+# A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
+disable_created_metrics()
 
 
 class RelayMetrics:
@@ -12,6 +18,8 @@ class RelayMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        for make in (ProcessCollector, PlatformCollector, GCCollector):
+            make(registry=registry)
         self._deliveries = Counter(
             "leads_relay_deliveries_total",
             "Events by what came of them: delivered, retried, parked, disabled, or skipped for a reason.",
@@ -50,7 +58,10 @@ class RelayMetrics:
         info.labels(__version__).set(1)
 
     def target(self, name: str) -> None:
-        """A target begins: its gauges are there from the start."""
+        """A target begins: what alerts look at is there from the start."""
+        for outcome in ("delivered", "retried", "parked"):
+            self._deliveries.labels(name, outcome)
+        self._seconds.labels(name)
         self._open.labels(name).set(0)
         self._disabled.labels(name).set(0)
         self.waiting(name, 0, 0)

@@ -10,33 +10,43 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from streams.engine.seam import Batch, Record
+from streams.engine.seam import Batch, Record, Shortcut
+from streams.fastpath import PageViews, ViewReader
 from streams.partitioning import partition_of
 from streams.processing.decoding import Decoded, Decoder
 from streams.processing.note import noted, take_over
 from streams.processing.outputs import published, refused
 from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
-from streams.qualification.identity import receive, receive_event
+from streams.qualification.identity import let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
-from streams.qualification.messages import Forward
+from streams.qualification.messages import Forward, Link, Merge
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
-from streams.qualification.step import advance_owned, judged_at, step_owned
-from streams.qualification.succession import succeed
+from streams.qualification.step import judged_at, step_owned
+from streams.qualification.succession import Change, differences, succeed
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.times import rfc3339
 
 log = logging.getLogger(__name__)
 
+#: Models that this process has judged by and keeps: partitions may be a change or two apart, never so many.
+_MODELS_AT_HAND = 32
+#: What an id counts as that is a lead's alias.
+ALIAS = "alias"
+
 
 class Counter(Protocol):
     """What hears of all that happens to records and leads."""
 
-    def consumed(self, topic: str) -> None: ...
+    def happened(self, one: Transition, partition: int, arrival: int | None) -> None:
+        """`arrival` is when the event came to Kafka that brought it about (ms), None when time did. It is not durable
+        before the partition's next commit.
+        """
 
-    def happened(self, one: Transition) -> None: ...
+    def ignored(self, reason: str, records: int, partition: int) -> None:
+        """So many records were counted and nothing else, for `reason`: as many `Ignored`."""
 
     def refused(self, topic: str, bad: BadRecord) -> None: ...
 
@@ -56,30 +66,67 @@ class LeadLogic:
         counter: Counter,
         app: str,
     ) -> None:
-        """`now` is the wall clock in ms, used for a dead letter's `seen_at` alone."""
+        """`now` is the wall clock in ms, used for a dead letter's `seen_at`, and for when a model took over."""
         self._partitions = partitions
         self._codec = codec
+        self._offered = model
+        #: that of the partition whose batch is at hand
         self._model = model
-        self._offered: Model | None = None
+        self._models: dict[str, Model] = {}
         self._now = now
         self._counter = counter
         self._strays = Strays(codec, app)
-        self.decode = Decoder(codec, self._strays).decode
+        self._decode = Decoder(codec, self._strays).decode
+        self._views = ViewReader.compiled(codec)
+        self._short: dict[str, PageViews | None] = {}
 
     def begin(self, batch: Batch) -> bool:
-        """Let a model that was offered take over, at this point of the partition's stream."""
-        if self._offered is not None:
-            self._model, self._offered = self._offered, None
+        """Let a model that was offered take over, at this point of the partition's stream: as of its clock."""
+        offered = self._offered
         before = noted(batch.note)
-        if before is not None and before.model == self._model.identity:
+        if before is not None and before.current.model == offered.identity:
+            self._model = self._at_hand(offered, before.current)
             return False
-        note = take_over(before, self._model, batch.stream_time)
+        note = take_over(before, offered, max(0, batch.clock or 0), self._now(), waking=batch.waking)
+        self._model = self._at_hand(offered, note.current)
         batch.note = note.packed()
         if batch.stream_time is None:
             return False  # nothing is there that could be carried over
         batch.wake_all()
-        log.info("partition %d: judged by model %s as of %s", batch.partition, self._model.version, rfc3339(note.since))
+        said = differences(before.current.half_lives, offered) if before is not None else []
+        log.info(
+            "partition %d: judged by model %s as of %s%s",
+            batch.partition,
+            offered.version,
+            rfc3339(note.current.since),
+            "".join(f"; {one}" for one in said),
+        )
         return True
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """The short way for page views, under the model of the partition whose batch is at hand."""
+        if self._views is None:
+            return None
+        identity = self._model.identity
+        if identity not in self._short:
+            if len(self._short) >= _MODELS_AT_HAND:
+                self._short.clear()
+            self._short[identity] = self._views.under(self._model, self._partitions, self._counter)
+        return self._short[identity]
+
+    def decode(self, record: Record) -> Decoded:
+        """What a record says. Raises Unavailable while the registry is away."""
+        return self._decode(record)
+
+    def _at_hand(self, model: Model, change: Change) -> Model:
+        """The model as the change's: kept for leads of which something was due before the next takes over."""
+        known = self._models.get(change.identity)
+        if known is None:
+            known = self._models[change.identity] = model.again(change.number)
+            if len(self._models) > _MODELS_AT_HAND:
+                del self._models[next(iter(self._models))]
+        return known
 
     def offer(self, model: Model) -> None:
         """Judge by `model` from the next batch of each partition on. Callable from any thread."""
@@ -87,8 +134,9 @@ class LeadLogic:
 
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, hear one message, or write a dead letter."""
+        if item.__class__ is not Decoded:  # the short way read it, and left it to us
+            item = self._decode(record)
         event, key = item.event, record.key
-        self._counter.consumed(record.topic)
         if event is None or item.way is not None:
             self._stray_or_bad(record, item, batch)
             return
@@ -102,7 +150,7 @@ class LeadLogic:
             else:
                 batch.delete(key)
             if after.transitions:
-                self._say(key, after.transitions, batch)
+                self._say(key, after.transitions, batch, event.arrival)
         elif state is None and partition_of(key, self._partitions) != record.partition:
             self._counter.strayed(record.topic)
             batch.emit(self._strays.forwarding(key.decode(), event, Passing(record)))
@@ -110,12 +158,12 @@ class LeadLogic:
             self._take(key, state, event, Passing(record), batch)
 
     def due(self, key: bytes, at: int, batch: Batch) -> None:
-        """Let time pass for a lead of which something is due."""
-        lead = self._state(key, batch)
+        """Let time pass for an id of which something is due."""
+        state = self._state(key, batch)
         due = batch.due(key)
-        if due is not None and due <= at and isinstance(lead, Lead):
-            after = advance_owned(lead, at, self._model)
-            self._settle(key, True, after.lead, after.due, after.transitions, batch)
+        if state is not None and due is not None and due <= at:
+            outcome = let_time_pass(key.decode(), state, at, self._model)
+            self._settle(key, True, outcome.state, outcome.due, outcome.transitions, batch)
 
     def _state(self, key: bytes, batch: Batch) -> State | None:
         """The state under a key. A lead that another model judged is carried over first."""
@@ -124,7 +172,7 @@ class LeadLogic:
             return state
         note = noted(batch.note)
         assert note is not None, "`begin` notes the model"
-        after = succeed(state, note.half_lives.get(state.judged_by), note.since, self._model)
+        after = succeed(state, batch.due(key), note.changes, self._models)
         self._settle(key, True, after.lead, after.due, after.transitions, batch)
         return after.lead
 
@@ -134,11 +182,16 @@ class LeadLogic:
     def unpack(self, payload: bytes) -> State:
         return unpack(payload)
 
+    def label(self, state: State) -> str:
+        """The stage of a lead, `alias` for an id that is one."""
+        return state.stage if isinstance(state, Lead) else ALIAS
+
     def _take(self, key: bytes, state: State | None, event: Event, way: Passing, batch: Batch) -> None:
         """An event for an id: of a lead, an alias, or nothing yet."""
         time = batch.stream_time or 0
         outcome = receive_event(key.decode(), state, event, way.passed, time, self._model, batch.due(key))
-        self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+        known = state is not None
+        self._settle(key, known, outcome.state, outcome.due, outcome.transitions, batch, event.arrival)
         for one in outcome.transitions:
             if isinstance(one, Forward):
                 onward = Passing(way.source, way.hops, one.passed)
@@ -163,21 +216,30 @@ class LeadLogic:
             self._take(key, state, item.event, way, batch)
         elif item.message is not None:
             time = batch.stream_time or 0
-            outcome = receive(key.decode(), state, item.message, time, self._model, batch.due(key))
-            self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch)
+            message = item.message
+            outcome = receive(key.decode(), state, message, time, self._model, batch.due(key))
+            arrival = message.arrival if isinstance(message, (Link, Merge)) else None
+            self._settle(key, state is not None, outcome.state, outcome.due, outcome.transitions, batch, arrival)
 
     def _settle(
-        self, key: bytes, known: bool, state: State | None, due: int | None, out: Sequence[Transition], batch: Batch
+        self,
+        key: bytes,
+        known: bool,
+        state: State | None,
+        due: int | None,
+        out: Sequence[Transition],
+        batch: Batch,
+        arrival: int | None = None,
     ) -> None:
         if state is not None:
             batch.put(key, state, due)
         elif known:
             batch.delete(key)
-        self._say(key, out, batch)
+        self._say(key, out, batch, arrival)
 
-    def _say(self, key: bytes, out: Sequence[Transition], batch: Batch) -> None:
+    def _say(self, key: bytes, out: Sequence[Transition], batch: Batch, arrival: int | None) -> None:
         for one in out:
-            self._counter.happened(one)
+            self._counter.happened(one, batch.partition, arrival)
             if isinstance(one, Ignored):
                 continue
             if isinstance(one, (Qualified, Changed, Scored)):

@@ -1,25 +1,28 @@
-"""What is noted with a partition: the model that judges its leads, since when, and what came before."""
+"""What is noted with a partition: the model that judges its leads, and those before it that some may still wait for."""
 
 from __future__ import annotations
 
 import msgspec
 
 from streams.qualification.model.values import Model
-from streams.qualification.succession import half_lives_of
+from streams.qualification.succession import Change, change_to
 
-#: Of so many models the half-lives are kept. Leads are carried over within minutes of a change.
-MOST_MODELS = 8
+#: So many changes are kept. All leads are seen within minutes of one, and then the changes before it are forgotten.
+MOST_CHANGES = 8
+#: In bytes: it is written with every batch. Only changes before the last two are left out for it.
+LARGEST_NOTE = 65_536
 
 
 class Note(msgspec.Struct, array_like=True, frozen=True):
-    """`model` is its identity, `since` the instant (ms) as of which it took over.
-
-    `half_lives`: identity of a model -> group -> half-life in ms, the latest models last.
+    """`changes`, oldest first: the last one's model judges the leads; of those that it has not seen yet, one of the
+    others was the last.
     """
 
-    model: str
-    since: int
-    half_lives: dict[str, dict[str, int]]
+    changes: tuple[Change, ...]
+
+    @property
+    def current(self) -> Change:
+        return self.changes[-1]
 
     def packed(self) -> bytes:
         return _encode(self)
@@ -34,12 +37,17 @@ def noted(packed: bytes) -> Note | None:
     return _decode(packed) if packed else None
 
 
-def take_over(before: Note | None, model: Model, stream_time: int | None) -> Note:
-    """`model` takes over: as of the partition's clock, and never before its predecessor did."""
-    since = max(0, (stream_time or 0) - model.grace_ms)
-    known: dict[str, dict[str, int]] = {}
-    if before is not None:
-        since = max(since, before.since)
-        known = {name: lives for name, lives in before.half_lives.items() if name != model.identity}
-    latest = [*known.items(), (model.identity, half_lives_of(model))][-MOST_MODELS:]
-    return Note(model.identity, since, dict(latest))
+def take_over(before: Note | None, model: Model, since: int, arrival: int, *, waking: bool) -> Note:
+    """`model` takes over as of `since` (ms), and never before its predecessor did; `arrival`: as in `Change`.
+
+    `waking`: there may be leads that the predecessor has not seen.
+    """
+    if before is None:
+        return Note((change_to(model, 0, since, arrival),))
+    kept = list(before.changes if waking else before.changes[-1:])
+    times = [change.number for change in kept if change.model == model.identity]
+    kept.append(change_to(model, max(times, default=-1) + 1, max(since, before.current.since), arrival))
+    note = Note(tuple(kept[-MOST_CHANGES:]))
+    while len(note.changes) > 2 and len(note.packed()) > LARGEST_NOTE:
+        note = Note(note.changes[1:])
+    return note

@@ -60,7 +60,8 @@ class Strays:
             return self._output(to, event_id, occurred_at, one.arrival, merged=merged)
         if isinstance(one, Link):
             return self._output(to, event_id, occurred_at, one.arrival, linked={"to": one.to})
-        return self._output(to, event_id, occurred_at, None, forgotten={"target": one.target})
+        forgotten = {"target": one.target, "until": one.until, "erased": one.erased}
+        return self._output(to, event_id, occurred_at, None, forgotten=forgotten)
 
     def is_foreign(self, fields: Mapping[str, Any]) -> bool:
         """Whether a decoded Stray is for workers of another application id, which read the same inputs."""
@@ -101,7 +102,8 @@ def message_in(fields: Mapping[str, Any], arrival: int) -> Message | BadRecord:
     if linked is not None:
         return Link(to, linked["to"], event_id, occurred_at, began, known=True)
     if forgotten is not None:
-        return Forget(to, event_id, occurred_at, forgotten["target"])
+        until = occurred_at if forgotten["until"] is None else forgotten["until"]
+        return Forget(to, event_id, occurred_at, forgotten["target"], until, forgotten["erased"])
     return BadRecord("INVALID", "the stray holds nothing")
 
 

@@ -1,40 +1,40 @@
-"""The ids that are a lead too, as the lead remembers them: erasing it erases them."""
+"""The ids that point to an id, as that one remembers them: when what is known under it ends, they are told.
+
+Every id, a lead or an alias, knows those that point to it directly. So what is said of a lead finds the ids that are
+it, also those that follow an alias to another lead.
+"""
 
 from __future__ import annotations
 
-from streams.qualification.events import Event
+from streams.qualification.events import Event, Transition
 from streams.qualification.ids import message_id
-from streams.qualification.lead import Lead
 from streams.qualification.messages import Forget, Link
 from streams.qualification.turn import Turn
 
-#: A lead remembers so many aliases of so many characters together. What is beyond that is no alias of it.
+#: An id remembers so many aliases of so many characters together. What is beyond that is no alias of it.
 MOST_ALIASES = 1_000
 MOST_CHARACTERS = 100_000
 #: Of an id, in bytes of UTF-8.
 LONGEST_ID = 1_000
 
 
-def add_alias(lead: Lead, alias: str, target: str) -> bool:
-    """Remember that `alias`, which points to `target`, is this lead. False when there is no room for it."""
-    if alias == lead.lead_id:
-        return True
-    aliases = lead.aliases
-    target = "" if target == lead.lead_id else target
-    if alias not in aliases:
-        characters = sum(map(len, aliases)) + sum(map(len, aliases.values()))
-        if len(aliases) >= MOST_ALIASES or characters + len(alias) + len(target) > MOST_CHARACTERS:
-            return False
-    aliases[alias] = target
-    return True
+def with_alias(known: tuple[str, ...], alias: str) -> tuple[str, ...] | None:
+    """The `known` aliases of an id and another one; None when there is no room for it."""
+    if alias in known:
+        return known
+    if len(known) >= MOST_ALIASES or sum(map(len, known)) + len(alias) > MOST_CHARACTERS:
+        return None
+    return (*known, alias)
 
 
-def forget_aliases(turn: Turn, erasure: Event) -> None:
-    """Tell all aliases of an erased lead that they are none any more."""
-    lead = turn.lead
-    for alias, target in lead.aliases.items():
-        source = message_id(alias, "forget", erasure.event_id)
-        turn.out.append(Forget(alias, source, erasure.occurred_at, target or lead.lead_id))
+def forget_aliases(
+    id_: str, aliases: tuple[str, ...], source: str, occurred_at: int, until: int, *, erased: bool
+) -> list[Transition]:
+    """Tell those that point to `id_` that they do so no more; `source` is the id of what brings this about.
+
+    The rest is as in `Forget`.
+    """
+    return [Forget(one, message_id(one, "forget", source), occurred_at, id_, until, erased) for one in aliases]
 
 
 def link_address(turn: Turn, before: str | None, event: Event) -> None:
@@ -43,7 +43,9 @@ def link_address(turn: Turn, before: str | None, event: Event) -> None:
     alias = address_id(lead.profile.get("email"))
     if alias is None or alias == lead.lead_id or alias == address_id(before):
         return
-    if add_alias(lead, alias, lead.lead_id):
+    aliases = with_alias(lead.aliases, alias)
+    if aliases is not None:
+        lead.aliases = aliases
         source = message_id(alias, "link", event.event_id)
         turn.out.append(Link(alias, lead.lead_id, source, event.occurred_at, event.arrival, known=True))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from streams.qualification.aliases import forget_aliases
 from streams.qualification.crossing import next_crossing, pulls_at, quiet_until
 from streams.qualification.events import Event
+from streams.qualification.ids import output_id
 from streams.qualification.interest import contribute, parts_of
 from streams.qualification.lead import DISQUALIFIED, MQL, SQL, VISITOR, Episode, Lead
 from streams.qualification.lifecycle import inactive_due, judge, rest
@@ -13,6 +15,8 @@ from streams.qualification.turn import QUALIFIABLE, Turn
 #: The kinds of due things; of two at the same instant the earlier in this list comes first.
 REST_ENDS, SLA_BREACH, GIVE_UP, INACTIVITY, CROSSING, FORGET = range(6)
 Due = tuple[int, int]
+#: Kinds of leads whose thresholds are remembered: profiles made up by the thousand have as many fits.
+_MOST_KINDS = 10_000
 
 
 def next_due(lead: Lead, model: Model, until: int) -> Due | None:
@@ -53,7 +57,7 @@ def _dated(lead: Lead, model: Model) -> list[Due]:
     """The due things whose time needs no search."""
     due: list[Due] = []
     if lead.resting_until:
-        due.append((lead.resting_until, REST_ENDS))
+        due.append((max(lead.resting_until, lead.as_of), REST_ENDS))
     episode = lead.episode
     if episode is not None and lead.stage == SQL:
         if episode.respond_by:
@@ -96,6 +100,8 @@ def _do(turn: Turn, at: int, kind: int) -> None:
         judge(turn, at, "ROSE")
     else:
         turn.forget(at, "EXPIRED", None)
+        source = output_id(lead.lead_id, "end", at, lead.sequence)
+        turn.out += forget_aliases(lead.lead_id, lead.aliases, source, at, at, erased=False)
 
 
 def _breach(turn: Turn, at: int) -> None:
@@ -134,8 +140,15 @@ def watched(lead: Lead, model: Model) -> tuple[float, ...]:
     kind = (lead.stage, lead.low_touch, lead.fit)
     thresholds = model.watched.get(kind)
     if thresholds is None:
-        thresholds = model.watched[kind] = tuple(sorted(_thresholds(model, *kind)))
+        if len(model.watched) >= _MOST_KINDS:
+            model.watched.clear()
+        thresholds = model.watched[kind] = thresholds_of(model, *kind)
     return thresholds
+
+
+def thresholds_of(model: Model, stage: str, low_touch: bool, fit: float) -> tuple[float, ...]:
+    """What `watched` remembers: ascending, in points."""
+    return tuple(sorted(_thresholds(model, stage, low_touch, fit)))
 
 
 def _thresholds(model: Model, stage: str, low_touch: bool, fit: float) -> set[float]:

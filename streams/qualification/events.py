@@ -55,9 +55,17 @@ class Qualified(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """A lifecycle event: `record` has the fields of LifecycleEvent."""
+    """A lifecycle event: `record` has the fields of LifecycleEvent.
+
+    For reports: `stayed` is the time in the stage that was left (ms, None when none was), `rested` the model's reason
+    for which the lead rests from now on (`other` for one that the model does not name), `answered` the time from the
+    SQL to sales' first answer, when this is it (ms).
+    """
 
     record: dict[str, Any]
+    stayed: int | None = None
+    rested: str | None = None
+    answered: int | None = None
 
 
 class Scored(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from streams.qualification.lead import (
     Lead,
 )
 from streams.qualification.lifecycle import end_episode, qualify, rest
-from streams.qualification.model.values import SqlPath
+from streams.qualification.model.values import Model, SqlPath
 from streams.qualification.turn import Turn
 
 #: The path of an SQL that sales took on by itself.
@@ -23,6 +23,7 @@ SALES_PATH = SqlPath("sales")
 
 #: The dispositions that say something; an event with any other is ignored.
 DISPOSITIONS = ("ACCEPTED", "MEETING_HELD", "OPPORTUNITY", "WON", "LOST", "REJECTED")
+_REFUSALS = ("LOST", "REJECTED")
 _STAYS = ""
 _EARLY = (SQL, SQL, OPPORTUNITY, CUSTOMER, LEAD, LEAD)
 #: stage -> the new stage per disposition, in the order above
@@ -51,15 +52,17 @@ def take_feedback(turn: Turn, event: Event, at: int) -> None:
         return
     target = _TABLE[lead.stage][DISPOSITIONS.index(disposition)]
     qualification_id = answers or (lead.episode.qualification_id if lead.episode else None)
+    took = _response(turn, event, bool(target))
     if target == LEAD:
-        rest(turn, at, "FEEDBACK", fields["reason"], said)
+        rest(turn, at, "FEEDBACK", fields["reason"], said, took)
     elif target == SQL:
         qualify(turn, at, SQL, "FEEDBACK", path=SALES_PATH, answered=True)
     else:
         if lead.stage == SQL:
             _answered(lead)
+        _bar(lead, turn.model, target, disposition, fields["reason"])
         lead.resting_until = 0 if target else lead.resting_until
-        turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id)
+        turn.change(at, "FEEDBACK", to=target or None, reason=said, qualification_id=qualification_id, answered=took)
         if target == CUSTOMER:
             end_episode(lead, at)
     if target:
@@ -72,11 +75,29 @@ def _current(lead: Lead, qualification_id: str) -> bool:
     return lead.episode is not None and qualification_id in (lead.episode.mql_id, lead.episode.sql_id)
 
 
+def _response(turn: Turn, event: Event, leaves: bool) -> int | None:
+    """How long (ms) sales took for its first answer to an SQL; None when this is not it.
+
+    Without an SLA nothing is kept of answers that leave the lead an SQL; then the one counts by which it `leaves`.
+    """
+    lead = turn.lead
+    waited_for = leaves if turn.model.sla is None else lead.episode is not None and lead.episode.give_up_at > 0
+    return max(0, event.occurred_at - lead.stage_since) if lead.stage == SQL and waited_for else None
+
+
 def _answered(lead: Lead) -> None:
     """Any answer to an SQL meets its SLA."""
     episode = lead.episode
     if episode is not None:
         lead.episode = Episode(episode.episode_id, episode.started_at, episode.mql_id, episode.sql_id)
+
+
+def _bar(lead: Lead, model: Model, target: str, disposition: str, reason: str | None) -> None:
+    """Whom a persona has disqualified sales may refuse for ever, too; whom it takes on it no longer does."""
+    if target:
+        lead.barred = False
+    elif lead.stage == DISQUALIFIED and disposition in _REFUSALS and model.rest.lasts(reason) is None:
+        lead.barred = True
 
 
 def _in_words(disposition: str, reason: str | None, actor: str | None) -> str:

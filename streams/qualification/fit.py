@@ -19,7 +19,7 @@ def fit_of(profile: Mapping[str, Any], model: Model) -> float:
 
 def fit_points(profile: Mapping[str, Any], model: Model) -> list[FitRule]:
     """The fit rules that give points, in file order: `fit_of` line by line."""
-    return [rule for rule in model.fit if rule.when.matches(profile)]
+    return [rule for rule in model.fit if rule.when.matches(profile)] if profile else []
 
 
 def persona_of(profile: Mapping[str, Any], model: Model) -> Persona | None:

@@ -123,10 +123,12 @@ class Lead(msgspec.Struct, array_like=True, tag=0):
     fit: float = 0.0
     #: the negative persona that the profile matches, by the model that judged last
     persona: str | None = None
-    #: the ids that are this lead too -> the id that each points to, "" for this one
-    aliases: dict[str, str] = {}
+    #: the ids that point to this one, oldest first; some may have come to point elsewhere since
+    aliases: tuple[str, ...] = ()
     #: when this id, an alias before, ceased to be one: links that are not newer say nothing
     unlinked_at: int = 0
+    #: sales has disqualified the lead for ever: a persona that goes does not bring it back
+    barred: bool = False
 
     def copy(self) -> Lead:
         """A copy that can be changed without touching this one."""
@@ -137,7 +139,6 @@ class Lead(msgspec.Struct, array_like=True, tag=0):
         twin.facts = dict(self.facts)
         twin.profile = dict(self.profile)
         twin.said = dict(self.said)
-        twin.aliases = dict(self.aliases)
         return twin
 
     @property

@@ -153,20 +153,29 @@ def end_episode(lead: Lead, at: int) -> None:
     lead.episode_ended = at
 
 
-def rest(turn: Turn, at: int, cause: str, reason: str | None, said: str | None) -> None:
+def rest(turn: Turn, at: int, cause: str, reason: str | None, said: str | None, answered: int | None = None) -> None:
     """Sales is through with the lead for now: it rests as long as `reason` says, or is disqualified.
 
-    The LifecycleEvent, with `said` in words, belongs to the episode that it ends.
+    The LifecycleEvent, with `said` in words, belongs to the episode that it ends. `answered`: see `Changed`.
     """
     lead, rules = turn.lead, turn.model.rest
     lasts = rules.lasts(reason)
     qualification_id = lead.episode.qualification_id if lead.episode else None
     if lasts is None:
-        turn.change(at, cause, to=DISQUALIFIED, reason=said, qualification_id=qualification_id)
+        turn.change(at, cause, to=DISQUALIFIED, reason=said, qualification_id=qualification_id, answered=answered)
         lead.resting_until = 0
+        lead.barred = True
     else:
         lead.resting_until = at + lasts
-        turn.change(at, cause, to=LEAD, reason=said, qualification_id=qualification_id)
+        turn.change(
+            at,
+            cause,
+            to=LEAD,
+            reason=said,
+            qualification_id=qualification_id,
+            rested=rules.named(reason),
+            answered=answered,
+        )
     end_episode(lead, at)
 
 

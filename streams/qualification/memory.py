@@ -89,7 +89,7 @@ def _remember_touch(lead: Lead, event: Event) -> None:
     """
     fields, occurred_at, last = event.fields, event.occurred_at, lead.last_touch
     referrer = fields["referrer"]
-    if referrer and _host(referrer) == _host(fields["url"]):
+    if referrer and host_of(referrer) == host_of(fields["url"]):
         referrer = None
     direct = not (referrer or fields["utm_source"] or fields["utm_medium"] or fields["utm_campaign"])
     is_first = lead.first_touch is None or occurred_at < lead.first_touch.occurred_at
@@ -120,8 +120,8 @@ def _cut(text: str | None) -> str | None:
 
 
 @lru_cache(maxsize=8_192)
-def _host(url: str) -> str | None:
-    """Remembered, as few referrers and pages make most traffic."""
+def host_of(url: str) -> str | None:
+    """The host of an address, in lower case. Remembered, as few referrers and pages make most traffic."""
     try:
         return urlsplit(url).hostname
     except ValueError:

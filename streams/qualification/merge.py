@@ -6,6 +6,7 @@ nature: frequency limits, inactivity, and what was forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from streams.qualification import decay
@@ -32,13 +33,14 @@ from streams.qualification.turn import Turn
 _WAY = (VISITOR, LEAD, MQL, SQL, DISQUALIFIED, OPPORTUNITY, CUSTOMER)
 
 
-def join(turn: Turn, theirs: Lead, at: int) -> None:
+def join(turn: Turn, theirs: Lead, at: int, half_lives: Mapping[str, int]) -> None:
     """Add what is known in `theirs` to the lead of the turn, both as of `at` (ms) or before. It is not judged yet.
 
+    `half_lives` (ms) are those of the turn's model, and of groups that only the model knows that judged `theirs` last.
     Their sequence, score and aliases stay theirs.
     """
     mine = turn.lead
-    _join_points(mine, theirs, turn.model)
+    _join_points(mine, theirs, half_lives)
     _join_bookings(mine, theirs, turn.model)
     _join_memory(mine, theirs)
     _join_profile(mine, theirs)
@@ -47,18 +49,15 @@ def join(turn: Turn, theirs: Lead, at: int) -> None:
     _join_stages(turn, theirs, at)
 
 
-def _join_points(mine: Lead, theirs: Lead, model: Model) -> None:
+def _join_points(mine: Lead, theirs: Lead, half_lives: Mapping[str, int]) -> None:
+    """Of a group that no model is known to have, one of the two will do: it counts for nothing."""
     for name, sum_ in theirs.groups.items():
-        group = model.groups.get(name)
-        held = mine.groups.get(name)
-        if group is None or held is None:  # of a group that the model has no more, one of the two will do: it is 0
-            mine.groups[name] = held or sum_
-        else:
-            mine.groups[name] = decay.add(held, *sum_, group.half_life_ms)
+        held, half_life = mine.groups.get(name), half_lives.get(name)
+        mine.groups[name] = sum_ if held is None else held if half_life is None else decay.add(held, *sum_, half_life)
     for name, kept in theirs.strongest.items():
-        group = model.groups.get(name)
-        if group is not None:
-            mine.strongest[name] = strongest_of((*mine.strongest.get(name, ()), *kept), group.half_life_ms)
+        half_life = half_lives.get(name)
+        if half_life is not None:
+            mine.strongest[name] = strongest_of((*mine.strongest.get(name, ()), *kept), half_life)
     for name, days in theirs.limits.items():
         counts = mine.limits.setdefault(name, {})
         for day, count in days.items():
@@ -166,6 +165,7 @@ def _join_stages(turn: Turn, theirs: Lead, at: int) -> None:
             respond_by=(episode.respond_by or None) if episode is not None else None,
         )
     mine.stage_since = since
+    mine.barred = stage == DISQUALIFIED and (mine.barred or theirs.barred)
 
 
 def _further(mine: Lead, theirs: Lead) -> tuple[str, int, Episode | None]:

@@ -32,9 +32,10 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """`passed[0]` is an alias of `lead_id` since `occurred_at` (ms); `lead` is what was known of it, None for nothing.
+    """`passed[0]` is an alias since `occurred_at` (ms); `lead` is what was known of it, None for nothing.
 
-    `passed` are the ids that this came through, oldest first; `arrival`: as in `Link`. `half_lives` (ms) are those of
+    `passed` are the ids that this came through, oldest first: the last of them points to `lead_id`. `arrival`: as in
+    `Link`. `half_lives` (ms) are those of
     the groups in `lead`, by the model that judged it.
     """
 
@@ -48,12 +49,16 @@ class Merge(msgspec.Struct, frozen=True):
 
 
 class Forget(msgspec.Struct, frozen=True):
-    """`lead_id` is to be forgotten if it is an alias to `target` by a link no newer than `occurred_at` (ms)."""
+    """What was known of `target` is gone, as of what was asked for at `occurred_at` (ms): `lead_id` is no alias to it
+    any more, unless by a link that is newer than `until` (ms). `erased`: somebody asked for it; else its time was over.
+    """
 
     lead_id: str
     event_id: str
     occurred_at: int
     target: str
+    until: int
+    erased: bool
 
 
 class Forward(msgspec.Struct, frozen=True):

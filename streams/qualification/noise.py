@@ -10,7 +10,7 @@ from typing import Any
 
 from crawleruseragents import is_crawler  # type: ignore[import-untyped]
 
-from streams.qualification.model.values import Model
+from streams.qualification.model.values import Model, Noise
 
 #: What `noise_reason` may return, for metrics that want a bounded set.
 REASONS = ("machine_open", "scanner", "bot", "internal")
@@ -39,10 +39,8 @@ def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: 
     crawler's user agent. What is unknown (no address, no user agent) is no noise.
     """
     noise = model.noise
-    if noise.internal and (ip := fields.get("ip")):
-        text = ip.strip()
-        if len(text) <= _LONGEST_ADDRESS and _is_internal(text, noise.internal):
-            return "internal"
+    if noise.internal and (ip := fields.get("ip")) and is_internal(ip, noise):
+        return "internal"
     user_agent = fields.get("user_agent")
     if kind == "email_open":
         if user_agent and _opened_by_machine(user_agent[:_LONGEST_USER_AGENT]):
@@ -52,9 +50,20 @@ def noise_reason(kind: str, fields: Mapping[str, Any], occurred_at: int, model: 
         window = noise.scanner_window_ms
         if window and sent_at is not None and abs(occurred_at - sent_at) <= window:
             return "scanner"
-    if noise.bots and user_agent and _is_bot(user_agent[:_LONGEST_USER_AGENT]):
+    if noise.bots and user_agent and is_bot(user_agent):
         return "bot"
     return None
+
+
+def is_internal(ip: str, noise: Noise) -> bool:
+    """Whether an address, as it was sent, is in one of the model's own networks."""
+    text = ip.strip()
+    return len(text) <= _LONGEST_ADDRESS and _is_internal(text, noise.internal)
+
+
+def is_bot(user_agent: str) -> bool:
+    """Whether it is a known crawler's user agent."""
+    return _is_bot(user_agent[:_LONGEST_USER_AGENT])
 
 
 @lru_cache(maxsize=16_384)

@@ -9,12 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from streams.qualification.events import Event, Transition, event_for
-from streams.qualification.identity import Outcome, receive, receive_event
+from streams.qualification.identity import Outcome, let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
 from streams.qualification.messages import Forget, Forward, Link, Merge, Message
 from streams.qualification.model.values import Model
 from streams.qualification.state import Alias, State
-from streams.qualification.step import advance_owned
 
 _Delivery = tuple[str, Event | Message, tuple[str, ...]]
 
@@ -41,7 +40,19 @@ class Population:
         `stream_time` as for `judged_at`. Returns all transitions, messages included, in order.
         """
         id_ = event.fields["anonymous_id"] if event.kind == "identity_link" else event.lead_id
-        waiting: deque[_Delivery] = deque([(id_, event, ())])
+        return self._carry([(id_, event, ())], stream_time)
+
+    def advance(self, id_: str, at: int) -> list[Transition]:
+        """Time passes until `at` for an id, and what it has to say because of that arrives."""
+        state, due = self.states.get(id_), self._due.get(id_)
+        if state is None or due is None or due > at:
+            return []
+        outcome = let_time_pass(id_, state, at, self._model)
+        self._keep(id_, outcome)
+        return [*outcome.transitions, *self._carry(_deliveries(outcome.transitions, None), at)]
+
+    def _carry(self, first: Sequence[_Delivery], stream_time: int) -> list[Transition]:
+        waiting = deque(first)
         out: list[Transition] = []
         while waiting:
             id_, what, passed = waiting.popleft()
@@ -50,15 +61,6 @@ class Population:
             out += outcome.transitions
             waiting += _deliveries(outcome.transitions, what)
         return out
-
-    def advance(self, id_: str, at: int) -> list[Transition]:
-        """Time passes until `at` for a lead. An id that has none stays as it is."""
-        lead = self.states.get(id_)
-        if not isinstance(lead, Lead):
-            return []
-        after = advance_owned(lead, at, self._model)
-        self._keep(id_, Outcome(after.lead, after.transitions, after.due))
-        return after.transitions
 
     def _deliver(self, id_: str, what: Event | Message, passed: tuple[str, ...], stream_time: int) -> Outcome:
         state, due, model = self.states.get(id_), self._due.get(id_), self._model
@@ -75,7 +77,7 @@ class Population:
             self._due[id_] = outcome.due
 
 
-def _deliveries(transitions: Sequence[Transition], event: Event | Message) -> list[_Delivery]:
+def _deliveries(transitions: Sequence[Transition], event: Event | Message | None) -> list[_Delivery]:
     found: list[_Delivery] = []
     for one in transitions:
         if isinstance(one, Forward):

@@ -14,8 +14,10 @@ from streams.qualification.model.values import LOWEST_BAND, SqlPath
 if TYPE_CHECKING:
     from streams.qualification.turn import Turn
 
-#: How far the lines of a receipt may be from its totals, in points.
+#: How far the lines of a receipt may be from its totals, in points; of those so large that floats are farther apart, as
+#: a share.
 TOLERANCE = 1e-6
+_SHARE = 1e-12
 OTHER = "other"
 
 
@@ -67,7 +69,7 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
     at = record["occurred_at"]
     for name, line in groups.items():
         lines = [one for one in record["evidence"] if one["group"] == name]
-        _compare(wrong, f"evidence of {name}", sum(one["points_now"] for one in lines), line["raw"])
+        _compare_sum(wrong, f"evidence of {name}", [one["points_now"] for one in lines], line["raw"])
         _compare(wrong, f"clamp of {name}", clamp(line["raw"], line["floor"], line["cap"]), line["clamped"])
         for one in lines:
             if one["name"] != OTHER:
@@ -76,13 +78,17 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
     for one in record["evidence"]:
         if one["group"] not in groups:
             wrong.append(f"evidence for {one['group']}, which is not among the groups")
-    _compare(wrong, "groups", sum(line["clamped"] for line in groups.values()), record["interest"])
-    _compare(wrong, "fit points", sum(line["points"] for line in record["fit_evidence"]), record["fit"])
+    _compare_sum(wrong, "groups", [line["clamped"] for line in groups.values()], record["interest"])
+    _compare_sum(wrong, "fit points", [line["points"] for line in record["fit_evidence"]], record["fit"])
     return wrong
 
 
-def _compare(wrong: list[str], what: str, found: float, expected: float) -> None:
-    if not abs(found - expected) <= TOLERANCE:
+def _compare_sum(wrong: list[str], what: str, lines: list[float], expected: float) -> None:
+    _compare(wrong, what, sum(lines), expected, sum(map(abs, lines)))
+
+
+def _compare(wrong: list[str], what: str, found: float, expected: float, size: float = 0.0) -> None:
+    if not abs(found - expected) <= max(TOLERANCE, _SHARE * max(size, abs(expected))):
         wrong.append(f"{what}: {found!r}, but {expected!r} is stated")
 
 

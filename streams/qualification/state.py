@@ -11,11 +11,14 @@ class Alias(msgspec.Struct, array_like=True, frozen=True, tag=1):
     """What the id does is done by the lead `to`, since a link of `since` (ms); None: no more, since it was revoked.
 
     `sequence` is that of the last that was said of the id while it was a lead: if it becomes one again, it goes on.
+    `aliases` are those that point to this id: as in a lead. At `ends_at` (ms) nothing is left of it; 0 for never.
     """
 
     to: str | None
     since: int
     sequence: int = 0
+    aliases: tuple[str, ...] = ()
+    ends_at: int = 0
 
 
 State = Lead | Alias

@@ -115,7 +115,7 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
     lead.as_of = at
     if event.kind == "erasure":
         turn.forget(at, "ERASED", None)
-        forget_aliases(turn, event)
+        turn.out += forget_aliases(lead.lead_id, lead.aliases, event.event_id, event.occurred_at, at, erased=True)
         return True
     noise = noise_reason(event.kind, event.fields, event.occurred_at, model)
     if noise is None and event.kind == "sales_feedback" and event.fields["disposition"] not in DISPOSITIONS:

@@ -3,50 +3,85 @@
 A model takes over a partition at an instant of its stream. Each lead is carried over as of that instant, or as of when
 it was judged last if that is later, whenever it is looked at first: the result does not depend on when that is.
 
+- What was due by then under the model before happens first, by that model, where it is at hand.
 - A group that keeps its half-life keeps its value exactly.
 - A group whose half-life changes fades by the old one until the take-over and by the new one from then on. What is
   remembered of its contributions and bookings is restated: as the points that would have faded by the new half-life to
   what they were worth at the take-over. So a receipt still adds up, and a booking is still taken back exactly.
 - A group that the model says `was` another has what that one had.
 - A group that the model no longer has is dropped with its evidence, and so are facts and frequency limits of rules.
-- Whom a persona disqualified that is no longer one, is a lead again.
+- Whom a persona disqualified that is no longer one, is a lead again, unless sales has said never.
+- Of several changes since a lead was judged none is passed over: each carries it on from the one before. A model that
+  is not at hand any more, after a restart, judges nobody, but the groups go through it all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp2
 
 import msgspec
 
 from streams.qualification.decay import Decayed, merge, value_at
 from streams.qualification.due import look_again_at, pass_time
+from streams.qualification.events import Transition
 from streams.qualification.interest import DAY_MS, strongest_of
 from streams.qualification.lead import DISQUALIFIED, LEAD, Booking, Contribution, Lead
 from streams.qualification.lifecycle import judge
-from streams.qualification.model.values import Group, Model
-from streams.qualification.step import After
+from streams.qualification.model.values import Model, numbered
+from streams.qualification.step import After, advance_owned
 from streams.qualification.turn import Turn
 
 #: Group -> half-life in ms.
 HalfLives = Mapping[str, int]
+#: Group, by its name in an earlier model or now -> the group that has its points.
+_Heirs = Mapping[str, str]
 #: A contribution that would have to be restated as more than so many times its points says nothing to a reader.
 MOST_RESTATED = 16.0
+#: What is older than so many half-lives is restated as made so many ago: a float holds no more.
+_MOST_HALVINGS = 500
 
 
-def changes(before: HalfLives, model: Model) -> list[str]:
+class Change(msgspec.Struct, array_like=True, frozen=True):
+    """A model took over: as of `since` (ms) of the stream, at `arrival` (ms) by the wall clock, when sales could first
+    know of it.
+
+    `half_lives` (ms) and `was` (name before) are those of its groups. A model that comes back while leads may still
+    wait for one that was in between has another `number`.
+    """
+
+    model: str
+    number: int
+    since: int
+    arrival: int
+    half_lives: dict[str, int]
+    was: dict[str, str]
+
+    @property
+    def identity(self) -> str:
+        """`Model.identity` of the model that judges from then on."""
+        return numbered(self.model, self.number)
+
+
+def change_to(model: Model, number: int, since: int, arrival: int) -> Change:
+    """The taking over of `model`, which came back `number` times."""
+    was = {name: group.was for name, group in model.groups.items() if group.was is not None}
+    return Change(model.identity, number, since, arrival, half_lives_of(model), was)
+
+
+def differences(before: HalfLives, model: Model) -> list[str]:
     """What becomes of the groups of the model before, in words; those that stay as they are are not named."""
-    heirs = _heirs(model)
+    heirs, groups = _heirs_of(model), model.groups
     said = []
     for name, old in before.items():
-        group = heirs.get(name)
-        if group is None:
+        heir = heirs.get(name)
+        if heir is None:
             said.append(f"group {name} is dropped with its points")
             continue
-        if group.name != name:
-            said.append(f"group {name} goes on as {group.name}")
-        if group.half_life_ms != old:
-            said.append(f"half-life of {group.name}: {group.half_life_ms / DAY_MS:g} d after {old / DAY_MS:g} d")
+        if heir != name:
+            said.append(f"group {name} goes on as {heir}")
+        if groups[heir].half_life_ms != old:
+            said.append(f"half-life of {heir}: {groups[heir].half_life_ms / DAY_MS:g} d after {old / DAY_MS:g} d")
     return said
 
 
@@ -54,19 +89,46 @@ def half_lives_of(model: Model) -> dict[str, int]:
     return {name: group.half_life_ms for name, group in model.groups.items()}
 
 
-def succeed(lead: Lead, before: HalfLives | None, since: int, model: Model) -> After:
-    """Carry `lead` over from the model that judged it last, of which `before` are the half-lives, as of `since` (ms).
+def succeed(lead: Lead, due: int | None, changes: Sequence[Change], models: Mapping[str, Model]) -> After:
+    """Carry `lead` over through those of `changes`, oldest first, that came after it was judged last.
 
-    `lead` is changed in place. Without `before` nothing is known of that model: all half-lives count as kept.
+    `lead` is changed in place. `due` is when something is due for it by the model that judged it last. `models` are
+    those at hand, by their identity, the one of the last change among them. Of a model that is not among `changes`
+    nothing is known: its half-lives count as kept.
     """
-    at = max(lead.as_of, since)
+    out: list[Transition] = []
+    judged_by = [change.identity for change in changes]
+    seen = judged_by.index(lead.judged_by) + 1 if lead.judged_by in judged_by else 0
+    for number, change in enumerate(changes[seen:], start=seen):
+        before = changes[number - 1].half_lives if number else None
+        last = models.get(lead.judged_by)
+        if last is not None and due is not None and due <= change.since:
+            after = advance_owned(lead, change.since, last)
+            out += after.transitions
+            if after.lead is None:
+                return After(None, out, None)
+        after = _carried(lead, before, change, models.get(change.identity))
+        out += after.transitions
+        if after.lead is None:
+            return After(None, out, None)
+        due = after.due
+    return After(lead, out, due)
+
+
+def _carried(lead: Lead, before: HalfLives | None, change: Change, model: Model | None) -> After:
+    """The lead on the other side of one change, judged anew where `model` is at hand."""
+    at = max(lead.as_of, change.since)
+    if model is None:
+        _carry_groups(lead, before or {}, at, change.half_lives, _heirs(change.half_lives, change.was))
+        lead.as_of, lead.judged_by = at, change.identity
+        return After(lead, [], None)
     persona = lead.persona
     carry_over(lead, before, at, model)
     lead.as_of = at
     turn = Turn(lead, model)  # weighs the profile anew
-    if lead.stage == DISQUALIFIED and persona is not None and lead.persona is None:
+    if lead.stage == DISQUALIFIED and persona is not None and lead.persona is None and not lead.barred:
         turn.change(at, "MODEL_CHANGED", to=LEAD, reason=f"no negative persona any more: {persona}")
-    judge(turn, at, "MODEL_CHANGED")
+    judge(turn, at, "MODEL_CHANGED", change.arrival)
     pass_time(turn, at)
     if turn.gone:
         return After(None, turn.out, None)
@@ -74,66 +136,84 @@ def succeed(lead: Lead, before: HalfLives | None, since: int, model: Model) -> A
     return After(lead, turn.out, look_again_at(lead, model, at))
 
 
+def bring_along(lead: Lead, before: HalfLives, at: int, model: Model) -> None:
+    """Make what a lead that comes from elsewhere keeps that of `model`, as of `at` (ms).
+
+    `before` are the half-lives of the model that judged it last. That may be the newer one: so what `model` does not
+    know stays as it is and counts for nothing, until the next change finds a place for it, or drops it.
+    """
+    heirs = _heirs_of(model)
+    strange = {name: name for name in before if name not in heirs}
+    _carry_groups(lead, before, at, {**before, **half_lives_of(model)}, {**heirs, **strange})
+
+
 def carry_over(lead: Lead, before: HalfLives | None, at: int, model: Model) -> None:
-    """Make what the lead keeps by group, fact and rule that of `model`, as of `at` (ms)."""
-    known = before or {}
-    heirs = _heirs(model)
-    changed = {name: known[name] for name in heirs if name in known and known[name] != heirs[name].half_life_ms}
-    groups: dict[str, Decayed] = {}
-    strongest: dict[str, tuple[Contribution, ...]] = {}
-    for name, decayed in lead.groups.items():
-        group = heirs.get(name)
-        if group is None:
-            continue
-        kept = lead.strongest.get(name, ())
-        old = changed.get(name)
-        if old is not None:
-            decayed = value_at(*decayed, at, old), at
-            kept = tuple(_restated_contributions(kept, at, old, group.half_life_ms))
-        total = merge(groups.get(group.name), decayed, group.half_life_ms)
-        assert total is not None
-        groups[group.name] = total
-        strongest[group.name] = strongest_of((*strongest.get(group.name, ()), *kept), group.half_life_ms)
-    lead.groups, lead.strongest = groups, strongest
-    lead.bookings = tuple(_booking(one, at, changed, heirs) for one in lead.bookings)
+    """Make what the lead keeps by group, fact and rule that of `model`, as of `at` (ms).
+
+    `before` are the half-lives of the model that judged it last; None: all count as kept.
+    """
+    _carry_groups(lead, before or {}, at, half_lives_of(model), _heirs_of(model))
     lead.facts = {name: times for name, times in lead.facts.items() if name in model.facts}
     limited = {rule.name for rules in model.rules.values() for rule in rules if rule.at_most is not None}
     lead.limits = {name: days for name, days in lead.limits.items() if name in limited}
 
 
-def _heirs(model: Model) -> dict[str, Group]:
-    """Name of a group, now or before -> the group that has its points."""
-    return {group.was: group for group in model.groups.values() if group.was is not None} | dict(model.groups)
+def _carry_groups(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, heirs: _Heirs) -> None:
+    changed = {
+        name: before[name] for name, heir in heirs.items() if name in before and before[name] != half_lives[heir]
+    }
+    groups: dict[str, Decayed] = {}
+    strongest: dict[str, tuple[Contribution, ...]] = {}
+    for name, decayed in lead.groups.items():
+        heir = heirs.get(name)
+        if heir is None:
+            continue
+        kept, half_life = lead.strongest.get(name, ()), half_lives[heir]
+        old = changed.get(name)
+        if old is not None:
+            decayed = value_at(*decayed, at, old), at
+            kept = tuple(_restated_contributions(kept, at, old, half_life))
+        total = merge(groups.get(heir), decayed, half_life)
+        assert total is not None
+        groups[heir] = total
+        strongest[heir] = strongest_of((*strongest.get(heir, ()), *kept), half_life)
+    lead.groups, lead.strongest = groups, strongest
+    lead.bookings = tuple(_booking(one, at, changed, half_lives, heirs) for one in lead.bookings)
+
+
+def _heirs_of(model: Model) -> _Heirs:
+    return _heirs(model.groups, {name: group.was for name, group in model.groups.items() if group.was is not None})
+
+
+def _heirs(names: Iterable[str], was: Mapping[str, str]) -> _Heirs:
+    return {before: name for name, before in was.items()} | {name: name for name in names}
 
 
 def _restated_contributions(kept: tuple[Contribution, ...], at: int, old: int, new: int) -> list[Contribution]:
     restated = []
     for one in kept:
-        points = restate(one.points, one.occurred_at, at, old, new)
+        points, occurred_at = restate(one.points, one.occurred_at, at, old, new)
         if 0 < abs(points) <= MOST_RESTATED * abs(one.points):
-            restated.append(msgspec.structs.replace(one, points=points))
+            restated.append(msgspec.structs.replace(one, points=points, occurred_at=occurred_at))
     return restated
 
 
-def _booking(one: Booking, at: int, changed: Mapping[str, int], heirs: Mapping[str, Group]) -> Booking:
+def _booking(one: Booking, at: int, changed: HalfLives, half_lives: HalfLives, heirs: _Heirs) -> Booking:
     given = []
     for rule, name, points, occurred_at in one.given:
-        group = heirs.get(name)
-        if group is None:
+        heir = heirs.get(name)
+        if heir is None:
             continue
         if name in changed:
-            points = restate(points, occurred_at, at, changed[name], group.half_life_ms)
-        given.append((rule, group.name, points, occurred_at))
+            points, occurred_at = restate(points, occurred_at, at, changed[name], half_lives[heir])
+        given.append((rule, heir, points, occurred_at))
     return msgspec.structs.replace(one, given=tuple(given))
 
 
-def restate(points: float, occurred_at: int, at: int, old: int, new: int) -> float:
-    """The points that, made at `occurred_at`, are worth at `at` by the half-life `new` what `points` are by `old`.
+def restate(points: float, occurred_at: int, at: int, old: int, new: int) -> tuple[float, int]:
+    """The points, and when they were made, that are worth at `at` by the half-life `new` what `points` are by `old`.
 
-    All times in ms. What has faded beyond what a float can say is nothing.
+    All times in ms. They were made when they were, if a float can say so: a sum of many half-lives ago is one of fewer.
     """
-    age = at - occurred_at
-    try:
-        return points * exp2(age / new - age / old)
-    except OverflowError:
-        return 0.0
+    made = max(occurred_at, at - _MOST_HALVINGS * new)
+    return points * exp2((at - made) / new - (at - occurred_at) / old), made

@@ -96,11 +96,18 @@ class Turn:
         qualification_id: str | None = None,
         respond_by: int | None = None,
         ends: bool = False,
+        rested: str | None = None,
+        answered: int | None = None,
     ) -> None:
-        """Move the lead to stage `to` (None: it stays) and emit the LifecycleEvent of it; `ends`: see `forget`."""
+        """Move the lead to stage `to` (None: it stays) and emit the LifecycleEvent of it.
+
+        `ends`: see `forget`; `rested`, `answered`: see `Changed`.
+        """
         lead = self.lead
         from_stage = lead.stage
+        stayed = None
         if to is not None and to != from_stage:
+            stayed = max(0, at - lead.stage_since)
             lead.stage = to
             lead.stage_since = at
         lead.sequence += 1
@@ -123,7 +130,10 @@ class Turn:
                     "respond_by": respond_by,
                     "model": self.model.version,
                     "profile": None if ends else self.summary(),
-                }
+                },
+                stayed,
+                rested,
+                answered,
             )
         )
 

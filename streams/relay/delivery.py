@@ -262,8 +262,13 @@ class Courier:
         letter = dead_letter(self._consumer, source, bad, shared.now(), lead_id)
         await shared.outbox.write(DEAD_LETTERS, letter_key(source), shared.codec.encode(DEAD_LETTERS, letter))
         shared.metrics.parked(self.name)
+        # Not why: a CRM's answer may quote the lead's address. The letter has it.
         log.warning(
-            "%s: %s offset %d/%d is parked: %s", self.name, source.topic, source.partition, source.offset, bad.detail
+            "%s: %s offset %d/%d is parked; `leadstream dead-letters list` says why",
+            self.name,
+            source.topic,
+            source.partition,
+            source.offset,
         )
 
     def _pause(self, attempts: int, asked_s: float | None) -> float:

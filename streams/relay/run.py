@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -21,11 +21,15 @@ from streams.relay.outbox import Outbox
 from streams.relay.serving import health_app, serve
 from streams.relay.settings import Targets
 from streams.relay.surroundings import Surroundings
-from streams.topics import relay_memory_topic, relay_retries_topic
+from streams.topics import OUTPUT_TOPICS, TOPICS, relay_memory_topic, relay_retries_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
 
+log = logging.getLogger(__name__)
+
 _PREPARED = ("dead-letters", "sales-feedback")
+#: All that a relay reads and writes, and may be allowed to see.
+_TOPICS = (*OUTPUT_TOPICS, TOPICS["sales-feedback"])
 
 
 def run_relay(
@@ -33,6 +37,7 @@ def run_relay(
     targets: Targets,
     *,
     app_id: str,
+    metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
     schema_registry: str | None = None,
 ) -> None:
@@ -41,21 +46,21 @@ def run_relay(
     Raises BrokerUnreachable, UsageError for secrets, BrokerRefused and RelayFailed when Kafka fails for good.
     """
     memory, retries = relay_memory_topic(app_id), relay_retries_topic(app_id)
-    report = ensure_topics(bootstrap, app_id=app_id, also=(memory, retries))
+    report = ensure_topics(bootstrap, topics=(*_TOPICS, memory, retries))
     for drift in report.drift:
-        print(f"warning: {drift}", file=sys.stderr)
+        log.warning("%s", drift)
     codec = Codec(schema_registry)
     _prepare(codec)
     metrics = RelayMetrics(CollectorRegistry())
     with Outbox(bootstrap) as outbox:
         shared = Surroundings(bootstrap, f"{app_id}-relay", retries.name, memory.name, codec, outbox, metrics)
         try:
-            asyncio.run(_run(targets, shared, metrics_port))
+            asyncio.run(_run(targets, shared, metrics_host, metrics_port))
         except* LeadstreamError as group:
             raise _first(group) from None
 
 
-async def _run(targets: Targets, shared: Surroundings, metrics_port: int | None) -> None:
+async def _run(targets: Targets, shared: Surroundings, metrics_host: str, metrics_port: int | None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,7 +75,7 @@ async def _run(targets: Targets, shared: Surroundings, metrics_port: int | None)
             built[courier.name].http.guard = courier.alive
         if metrics_port is not None:
             app = health_app(shared.metrics.registry, lambda: all(one.joined for one in couriers))
-            await stack.enter_async_context(serve(app, "127.0.0.1", metrics_port, "--metrics-port"))
+            await stack.enter_async_context(serve(app, metrics_host, metrics_port, "--metrics-port"))
         if targets.feedback is not None:
             feedback = targets.feedback
             app = feedback_app(feedback, {name: one.delivery for name, one in built.items()}, shared)
@@ -99,7 +104,7 @@ def _prepare(codec: Codec) -> None:
             return codec.prepare(_PREPARED)
         except RegistryUnavailable as error:
             if not told:
-                print(f"waiting: {error}", file=sys.stderr, flush=True)
+                log.warning("waiting: %s", error)
                 told = True
             time.sleep(1.0)
 

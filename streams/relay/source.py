@@ -212,7 +212,8 @@ class Source:
     def _restore(self, partition: int) -> dict[bytes, bytes]:
         """The newest value of each key of the memory topic's partition."""
         found: dict[bytes, bytes] = {}
-        reader = Consumer(reader_config(self._bootstrap))
+        # By the group's own name, which is never joined so: the relay has no right to another.
+        reader = Consumer({**reader_config(self._bootstrap), "group.id": self._group})
         try:
             reader.assign([TopicPartition(self._memory_topic, partition, 0)])
             while True:

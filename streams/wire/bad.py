@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 Error = Literal[
     "UNDECODABLE",
@@ -15,6 +15,8 @@ Error = Literal[
     "DELIVERY_FAILED",
     "UNKNOWN",
 ]
+
+ERRORS: tuple[Error, ...] = get_args(Error)
 
 
 class BadRecord(NamedTuple):

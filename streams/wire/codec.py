@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.read import SchemaResolutionError
 
+from streams.security import login
 from streams.topics import TOPICS
 from streams.wire import framing
 from streams.wire.bad import BadRecord
@@ -34,7 +35,7 @@ class Codec:
     """
 
     def __init__(self, registry: Registry | str | None = None, schemas: Schemas | None = None) -> None:
-        self._registry = ConfluentRegistry(registry) if isinstance(registry, str) else registry
+        self._registry = ConfluentRegistry(registry, login().registry()) if isinstance(registry, str) else registry
         self._schemas = schemas if schemas is not None else shipped()
         self._writers: dict[str, tuple[bytes, dict[str, Any]]] = {}
         self._readers: dict[str, dict[bytes, _Reader]] = {topic: {} for topic in TOPICS}
@@ -111,6 +112,13 @@ class Codec:
         except Exception:
             return None
         return event if end == len(raw) else None
+
+    def own_prefix(self, topic: str, raw: bytes | None) -> bytes | None:
+        """The framing of `raw`, if `decode_valid` took such a value: whatever begins so is of our current schema."""
+        if not raw:
+            return None
+        prefix = raw[: framing.SINGLE_OBJECT_SIZE if raw[0] else framing.CONFLUENT_SIZE]
+        return prefix if (topic, prefix) in self._valid else None
 
     def _writer(self, topic: str) -> tuple[bytes, dict[str, Any]]:
         schema = self._schemas.of_topic(topic)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any, Final
 
 from streams.wire.limits import MAX_ATTRIBUTE_BYTES, Limit
@@ -48,7 +47,6 @@ def compile_decoder(declaration: dict[str, Any], limits: Mapping[str, Limit] | N
         "block": _block,
         "chosen": _chosen,
         "little": int.from_bytes,
-        "isfinite": isfinite,
         "BeyondLimits": BeyondLimits,
         **source.constants,
     }
@@ -102,7 +100,9 @@ class _Source:
         if kind == "boolean":
             return [f"{at}{into} = boolean(raw[i]); i += 1"]
         if kind == "double":
-            beyond = [] if limit is None else [f"{at}if not isfinite({into}): raise BeyondLimits"]
+            beyond = (
+                [] if limit is None else [f"{at}if not {-limit.most} <= {into} <= {limit.most}: raise BeyondLimits"]
+            )
             return [f"{at}({into},) = double(raw, i); i += 8", *beyond]
         if kind == "enum":
             self._named[avro["name"]] = avro

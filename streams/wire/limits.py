@@ -20,13 +20,16 @@ MAX_TEXT_BYTES: Final = 1_000
 #: Of the texts that browsers write, which are long in earnest.
 MAX_LONG_TEXT_BYTES: Final = 8_000
 _LONG_TEXTS: Final = frozenset({"url", "referrer", "user_agent"})
+#: Of a double, either way: more than any sum of money in any currency. Points are made of it, and must stay finite.
+MAX_NUMBER: Final = 10**18
 #: What an Avro int can hold, and what a double can hold exactly: whoever reads JSON may have no other number.
 _MOST: Final = {"int": 2**31 - 1, "long": 2**53 - 1}
 
 
 class Limit(NamedTuple):
     """`id`: a text that isn't empty, of at most `most` bytes. `text`: at most so many bytes. `count` and `time`: from 0
-    to `most`. `number`: finite. `attributes`: a map of at most `most` keys, each text at most MAX_ATTRIBUTE_BYTES.
+    to `most`. `number`: from -`most` to `most`. `attributes`: a map of at most `most` keys, each text at most
+    MAX_ATTRIBUTE_BYTES.
     """
 
     kind: Literal["id", "text", "count", "time", "number", "attributes"]
@@ -50,7 +53,7 @@ def _limit_of(field: dict[str, Any], ids: set[str]) -> Limit | None:
     if field["name"] in ids:
         return Limit("id", MAX_ID_BYTES)
     if avro == "double":
-        return Limit("number", 0)
+        return Limit("number", MAX_NUMBER)
     if avro == "string":
         return Limit("text", MAX_LONG_TEXT_BYTES if field["name"] in _LONG_TEXTS else MAX_TEXT_BYTES)
     if isinstance(avro, str) and avro in _MOST:  # they count something: milliseconds, employees

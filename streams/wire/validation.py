@@ -79,8 +79,10 @@ def _text_fault(most: int, value: str) -> str | None:
     return None
 
 
-def _number_fault(_: int, value: float) -> str | None:
-    return None if isfinite(value) else f"is {value}, not a number"
+def _number_fault(most: int, value: float) -> str | None:
+    if not isfinite(value):
+        return f"is {value}, not a number"
+    return None if -most <= value <= most else f"is {value:g}; from {-most:g} to {most:g} is taken"
 
 
 def _count_fault(most: int, value: int) -> str | None:

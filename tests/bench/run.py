@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from collector import collector
 from confluent_kafka.admin import NewTopic
 from contenders import (
     Absent,
@@ -42,7 +43,7 @@ from streams.kafka import admin_client, ensure_topics
 from streams.local.broker import EmbeddedBroker
 from streams.local.jars import KAFKA_VERSION
 
-PARTS = ("throughput", "two-workers", "restore", "latency")
+PARTS = ("throughput", "two-workers", "restore", "latency", "collector")
 _VERSIONS = ("leadstream", "faust-streaming", "aiokafka", "confluent-kafka", "fastavro")
 PEERS: dict[str, Callable[[str], Contender]] = {
     "stock Faust": stock_faust,
@@ -74,6 +75,11 @@ def main() -> int:
             rows += restore(options.python, room, options.leads)
         if "latency" in parts:
             rows += latency(options.python, room, options.rates, options.seconds)
+        if "collector" in parts:
+            try:
+                rows += collector(options.python, room, options.seconds, options.rounds)
+            except Absent as why:
+                rows.append({"part": "collector", "note": f"collector: not measured, {why}"})
     if options.json:
         print(json.dumps({"machine": machine(options.python), "results": rows}, indent=2))
     else:

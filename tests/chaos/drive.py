@@ -64,9 +64,10 @@ class Workers:
         self.frozen: dict[int, float] = {}
         self.ended_alone = 0
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, instance: str | None = None) -> subprocess.Popen[bytes]:
+        command = self._command if instance is None else [*self._command, "--instance", instance]
         with (self._folder / "workers.log").open("ab") as log:
-            worker = subprocess.Popen(self._command, stdout=log, stderr=log, preexec_fn=die_with_parent())
+            worker = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent())
         self.running.append(worker)
         return worker
 
@@ -184,14 +185,14 @@ def run(plan: Plan, folder: Path) -> str:
         source = [str(plan.seed), str(plan.events), str(plan.seconds), str(plan.partitions)]
         publisher = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("workload.py")), broker.bootstrap, *source],
-            env=_environment(),
+            env=environment(),
             preexec_fn=die_with_parent(),
         )
         try:
             _strike_while(publisher, hand, all_, watch, plan)
             assert publisher.wait() == 0, "the publisher failed"
             all_.thaw()
-            _finish(broker.bootstrap, all_, watch)
+            finish(broker.bootstrap, all_, watch)
         finally:
             publisher.kill()
             publisher.wait()
@@ -210,7 +211,7 @@ def run(plan: Plan, folder: Path) -> str:
     )
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     root = str(Path(__file__).parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
 
@@ -238,7 +239,7 @@ def _strike_while(
         time.sleep(0.1)
 
 
-def _finish(bootstrap: str, workers: Workers, watch: OffsetWatch) -> None:
+def finish(bootstrap: str, workers: Workers, watch: OffsetWatch) -> None:
     """Wait until the group has committed the end of every source topic, strays that strays brought about included."""
     ends: dict[tuple[str, int], int] = {}
     deadline = time.monotonic() + 180

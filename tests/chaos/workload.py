@@ -127,11 +127,21 @@ class Workload:
         link = Step("identity-links", visitor, known)
         steps = [Step("lead-profiles", known), *self._behaviour(known, 3)] if self._random.random() < 0.8 else []
         steps += [*self._behaviour(visitor, 4), *[link] * self._random.choice([1, 1, 2]), *self._behaviour(visitor, 3)]
+        if self._random.random() < 0.25:
+            return steps + self._chain(visitor, f"{person}-older")
         end = self._random.random()
         if end < 0.3:
             steps += [link._replace(revoked=True), *self._behaviour(visitor, 2), link._replace(of=f"{person}-other")]
         elif end < 0.5:
             steps += [Step("erasures", visitor), *self._behaviour(visitor, 2)]
+        return steps
+
+    def _chain(self, visitor: str, older: str) -> list[Step]:
+        """Somebody who turns out to be the visitor, who does nothing by itself any more: so all comes by one way."""
+        link = Step("identity-links", older, visitor)
+        steps = [*self._behaviour(older, 2), *[link] * self._random.choice([1, 1, 2]), *self._behaviour(older, 2)]
+        if self._random.random() < 0.5:
+            steps += [Step("erasures", older), *self._behaviour(older, 2)]
         return steps
 
     def _behaviour(self, id_: str, times: int) -> list[Step]:

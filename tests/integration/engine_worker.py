@@ -3,6 +3,7 @@
 python engine_worker.py BOOTSTRAP APP PARTITIONS [INSTANCE]
 
 When the file that FREEZE_WHEN names is there, the process stops itself in the middle of its next transaction.
+With NEXT_RELEASE it writes the format of the release after this one.
 While the file that SILENT_WHILE names is there its consumer fetches nothing and says nothing, as one that did not
 survive an outage.
 """
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from counting import CountingLogic
 
-from streams.engine import commit
+from streams.engine import commit, envelope
 from streams.engine.app import create_app, run
 from streams.engine.commit import TransactionalCommitter
 from streams.engine.config import EngineConfig
@@ -79,6 +80,8 @@ def main(bootstrap: str, app_id: str, partitions: str, instance: str | None = No
         fall_silent_while(Path(os.environ["SILENT_WHILE"]))
     if "FREEZE_WHEN" in os.environ:
         freeze_when(Path(os.environ["FREEZE_WHEN"]))
+    if "NEXT_RELEASE" in os.environ:
+        envelope.VERSION += 1
     logic = CountingLogic(f"{app_id}-counted", f"{app_id}-refused")
     try:
         run(create_app(config(bootstrap, app_id, int(partitions), instance), logic, Says()))

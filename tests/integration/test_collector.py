@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import hmac
+import itertools
 import json
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,9 @@ def test_each_record_is_on_the_partition_of_its_key_as_the_java_client_has_it(
         assert message.partition() == partition_of(message.key(), 12)
 
 
-@pytest.mark.parametrize("path", ["/v1/track", "/v1/t", "/t", "/v1/batch", "/v1/b", "/b"])
+@pytest.mark.parametrize(
+    "path", ["/v1/track", "/v1/t", "/t", "/v1/batch", "/v1/b", "/b", "/v1/import", "/beacon/v1/batch"]
+)
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzipped"])
 def test_segments_paths_take_plain_and_gzipped_bodies_with_the_key_in_either_place(
     collector: RunningCollector, address: str, path: str, zipped: bool
@@ -76,7 +79,9 @@ def test_segments_paths_take_plain_and_gzipped_bodies_with_the_key_in_either_pla
     lead = f"paths{path}{zipped}".replace("/", "-")
     message = track(lead, "m")
     body = json.dumps(
-        {"batch": [message], "writeKey": KEY} if path.endswith(("b", "batch")) else {**message, "writeKey": KEY}
+        {"batch": [message], "writeKey": KEY}
+        if path.endswith(("b", "batch", "import"))
+        else {**message, "writeKey": KEY}
     )
     raw = body.encode()
     headers = {"content-type": "text/plain", **({"content-encoding": "gzip"} if zipped else {})}
@@ -239,7 +244,11 @@ def test_a_browser_may_send_from_any_page_with_its_cookies(collector: RunningCol
     assert before.status_code == 204
     assert before.headers["access-control-allow-origin"] == "https://site.example"
     assert before.headers["access-control-allow-credentials"] == "true"
-    assert "authorization" in before.headers["access-control-allow-headers"]
+    named = set(before.headers["access-control-allow-headers"].split(", "))
+    # As their sources have it: analytics-next's, RudderStack's and Snowplow's.
+    assert named >= {"authorization", "content-type", "x-retry-count"}
+    assert named >= {"anonymousid", "sentat", "rsa-recovered", "rsa-retry-attempt", "rsa-retry-reason"}
+    assert named >= {"rsa-since-last-attempt", "rsa-since-first-attempt", "sp-anonymous"}
     for answer in (
         collector.post("/v1/track", track("cors", "m"), headers=headers),
         collector.get("/nothing", headers=headers),
@@ -399,38 +408,65 @@ def test_health_and_metrics_tell_how_it_is(address: str, tmp_path: Path) -> None
         assert KEY not in text
 
 
-def test_what_was_confirmed_before_a_sigterm_is_there_and_what_is_at_hand_is_finished(
-    address: str, tmp_path: Path
+def _requests(thread: int, number: int) -> tuple[str, Callable[[requests.Session, str], requests.Response], list[str]]:
+    """The topic, one request of one of the protocols, and the ids of its events."""
+    ids = [f"{thread}-{number}-{part}" for part in range(1 + 9 * (number % 2))]
+    lead = f"last-{thread}"
+    if thread % 4 == 0:
+        body = {"writeKey": KEY, **track(lead, ids[0])}
+        return "activities", lambda http, url: http.post(url + "/v1/track", json=body, timeout=30), ids[:1]
+    if thread % 4 == 1:
+        batch = {"writeKey": KEY, "batch": [track(lead, one) for one in ids]}
+        return "activities", lambda http, url: http.post(url + "/v1/batch", json=batch, timeout=30), ids
+    views = [{"e": "pv", "url": "https://x.example/", "uid": lead, "aid": KEY, "eid": one} for one in ids]
+    if thread % 4 == 2:
+        path = "/com.snowplowanalytics.snowplow/tp2"
+        return "page-views", lambda http, url: http.post(url + path, json=snowplow(*views), timeout=30), ids
+    return "page-views", lambda http, url: http.get(url + "/i", params=views[0], timeout=30), ids[:1]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
+def test_whatever_was_confirmed_is_there_however_the_collector_ends_while_requests_fly(
+    address: str, tmp_path: Path, how: signal.Signals
 ) -> None:
-    confirmed: list[str] = []
-    failed: list[object] = []
+    """Connections are kept, as trackers keep them; half of the threads open one a request."""
+    confirmed: dict[str, set[str]] = {"activities": set(), "page-views": set()}
+    refused: list[int] = []
+    asked = threading.Event()
+    broken_before: list[Exception] = []
     with running_collector(address, tmp_path) as collector:
 
         def send(thread: int) -> None:
-            number = 0
-            while True:
-                number += 1
-                message = f"{thread}-{number}"
+            http = requests.Session()
+            for number in itertools.count():
+                topic, ask, ids = _requests(thread, number)
+                if thread >= 8:
+                    http = requests.Session()
                 try:
-                    answer = collector.post("/v1/track", track("last", message))
-                except requests.ConnectionError:
+                    status = ask(http, collector.url).status_code
+                except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                    if not asked.is_set():
+                        broken_before.append(error)
                     return  # it listens no more
-                if answer.status_code != 200:
-                    failed.append(answer.status_code)
+                if status != 200:
+                    refused.append(status)
                     return
-                confirmed.append(message)
+                confirmed[topic].update(ids)
 
-        threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(16)]
         for thread in threads:
             thread.start()
-        eventually(lambda: len(confirmed) > 200, "no traffic")
-        collector.process.send_signal(signal.SIGTERM)
-        assert collector.process.wait(20) == 0
+        eventually(lambda: min(map(len, confirmed.values())) > 300, "no traffic")
+        asked.set()
+        collector.process.send_signal(how)
+        assert collector.process.wait(20) == (0 if how is signal.SIGTERM else -signal.SIGKILL)
         for thread in threads:
-            thread.join(20)
-    there = {event["event_id"] for event in events_of(address, "activities", "last")}
-    assert set(confirmed) <= there
-    assert failed == []
+            thread.join(30)
+            assert not thread.is_alive()
+    for topic, ids in confirmed.items():
+        assert ids <= {event["event_id"] for event in events_of(address, topic)}
+    assert broken_before == []
+    assert refused == []
 
 
 def test_a_wrong_command_line_says_what_to_do(tmp_path: Path, address: str) -> None:

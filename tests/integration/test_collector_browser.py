@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from streams.local.broker import EmbeddedBroker
-from tests.browser import ANALYTICS_NEXT, SNOWPLOW, USER_AGENT, chromium, running_browser, unpacked
+from tests.browser import ANALYTICS_NEXT, RUDDERSTACK, SNOWPLOW, USER_AGENT, chromium, running_browser, unpacked
 from tests.integration.collector_bed import KEY, RunningCollector, events_of, running_collector
 from tests.processes import eventually, running_worker
 
@@ -30,10 +32,26 @@ SNIPPETS = {
             next(payload);
           });
           analytics.load({ writeKey: "KEY", cdnSettings: { integrations: { "Segment.io": {
-            apiKey: "KEY", apiHost: "HOST/v1", protocol: "http" } } } });
+            apiKey: "KEY", apiHost: "HOST/v1", protocol: "http",
+            deliveryStrategy: { config: { keepalive: true } } } } } });
           analytics.page();
           const identify = id => analytics.identify(id, TRAITS);
           const track = (name, more) => analytics.track(name, more);
+        </script>""",
+    "rudderstack": """
+        <script src="/rudderstack.js"></script>
+        <script>
+          const rudder = new rudderanalytics.RudderAnalytics();
+          const off = { enabled: false };
+          const config = { statsCollection: { errors: off, metrics: off } };
+          rudder.load("KEY", "http://HOST", { getSourceConfig: () => ({ source: {
+            id: "s", name: "tests", writeKey: "KEY", enabled: true, workspaceId: "w", config, destinations: [] } }),
+            useBeacon: BEACON, beaconQueueOptions: { maxItems: 1 },
+            consentManagement: { enabled: true, provider: "custom",
+              allowedConsentIds: ON ? ["analytics"] : [], deniedConsentIds: ON ? [] : ["analytics"] } });
+          rudder.page();
+          const identify = id => rudder.identify(id, TRAITS);
+          const track = (name, more) => rudder.track(name, more);
         </script>""",
     "snowplow": """
         <script src="/snowplow.js"></script>
@@ -47,7 +65,7 @@ SNIPPETS = {
           const identify = id => { sp.setUserId(id); sp.trackSelfDescribingEvent({ event: {
             schema: "iglu:com.example/identify/jsonschema/1-0-0", data: TRAITS } }); };
           const track = (name, more) => sp.trackSelfDescribingEvent({ event: {
-            schema: "iglu:com.example/" + name.toLowerCase().replace(" ", "_") + "/jsonschema/1-0-0", data: more } });
+            schema: `iglu:com.example/${name.toLowerCase().replaceAll(" ", "_")}/jsonschema/1-0-0`, data: more } });
         </script>""",
     "own": """
         <script src="http://HOST/tracker.js" data-key="KEY" data-consent="CONSENT"></script>
@@ -70,6 +88,7 @@ class Site(ThreadingHTTPServer):
         umd = unpacked(ANALYTICS_NEXT) / "dist" / "umd" / "index.js"
         self.scripts = {
             "/analytics-next.js": umd.read_bytes(),
+            "/rudderstack.js": (unpacked(RUDDERSTACK) / "dist/npm/modern/bundled/umd/index.js").read_bytes(),
             "/snowplow.js": (unpacked(SNOWPLOW) / "dist" / "index.umd.min.js").read_bytes(),
         }
 
@@ -77,7 +96,14 @@ class Site(ThreadingHTTPServer):
         """`/pricing?tracker=own&consent=off`."""
         tracker = next((name for name in SNIPPETS if f"tracker={name}" in path), "own")
         off = "consent=off" in path
-        found = SNIPPETS[tracker].replace("KEY", KEY).replace("HOST", self.host).replace("TRAITS", TRAITS)
+        beacons = "false" if "beacons=off" in path else "true"
+        found = (
+            SNIPPETS[tracker]
+            .replace("KEY", KEY)
+            .replace("HOST", self.host)
+            .replace("TRAITS", TRAITS)
+            .replace("BEACON", beacons)
+        )
         found = found.replace("ON", "false" if off else "true") if tracker != "own" else found
         found = found.replace("CONSENT", "off" if off else "on")
         query = path.partition("?")[2]
@@ -130,12 +156,16 @@ def browser() -> Iterator[Browser]:
         yield running_one
 
 
+def _elsewhere(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1", "http://localhost"))
+
+
 @pytest.fixture
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """Somebody who was never here before."""
     context = browser.new_context(user_agent=USER_AGENT)
     # Trackers look for news of their own on the internet, which these tests do without.
-    context.route(lambda url: not url.startswith(("http://127.0.0.1", "http://localhost")), lambda route: route.abort())
+    context.route(_elsewhere, lambda route: route.abort())
     yield context
     context.close()
 
@@ -152,7 +182,7 @@ def found(address: str, topic: str, lead_id: str, patience: float = 60) -> list[
     return events_of(address, topic, lead_id)
 
 
-PATHS = {"segment": "/v1/", "snowplow": "/tp2", "own": "/v1/b"}
+PATHS = {"segment": "/v1/", "rudderstack": "/beacon/v1/batch", "snowplow": "/tp2", "own": "/v1/b"}
 
 
 @pytest.mark.parametrize("tracker", list(SNIPPETS))
@@ -277,6 +307,60 @@ def test_our_tracker_keeps_what_the_collector_could_not_take_and_sends_it_later(
     confirmed(page, lambda: page.goto(f"{site.url}/later"), "/v1/b")
     eventually(lambda: len({v["url"] for v in events_of(address, "page-views", lead)}) == 2, "what was kept is lost")
     eventually(lambda: not page.evaluate("localStorage.leadstream_queue"), "it is kept for ever")
+
+
+def test_while_the_broker_is_away_every_tracker_keeps_its_events_and_then_delivers_them(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with (
+        EmbeddedBroker(data_dir=tmp_path / "kafka") as broker,
+        running_collector(broker.bootstrap, tmp_path) as collector,
+        Site(collector.url) as site,
+        ExitStack() as visits,
+    ):
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        visits.callback(site.shutdown)
+        pages: dict[str, Page] = {}
+        refused: set[str] = set()
+
+        def opened(tracker: str) -> Page:
+            context = visits.enter_context(closing(browser.new_context(user_agent=USER_AGENT)))
+            context.route(_elsewhere, lambda route: route.abort())
+            page = context.new_page()
+            # Nobody hears what becomes of a beacon: it can't be sent again.
+            path = PATHS[tracker] if tracker != "rudderstack" else "/v1/"
+            confirmed(page, lambda: page.goto(f"{site.url}/?tracker={tracker}&beacons=off"), path)
+            page.on("response", lambda answer: refused.add(tracker) if answer.status == 503 else None)
+            return page
+
+        def live() -> None:
+            """A page's timers, and what it hears, run only while it is looked at."""
+            for page in pages.values():
+                page.wait_for_timeout(100)
+
+        def all_refused() -> bool:
+            live()
+            return refused == set(PATHS)
+
+        def delivered() -> bool:
+            live()
+            # Snowplow's tracker sends what it keeps along with the next event, and has no timer of its own.
+            pages["snowplow"].evaluate("sp.trackPageView()")
+            missing.difference_update(event["kind"] for event in events_of(broker.bootstrap, "activities"))
+            return not missing
+
+        for tracker in PATHS:
+            pages[tracker] = opened(tracker)
+        broker.kill()
+        for tracker, page in pages.items():
+            for number in range(3):
+                page.evaluate(f"track('Kept {tracker} {number}', {{}})")
+        eventually(all_refused, "not everyone was told to come back")
+        broker.start()
+        missing = {f"kept_{tracker}_{number}" for tracker in PATHS for number in range(3)}
+        with suppress(AssertionError):
+            eventually(delivered, "not everything was delivered", 150)  # Segment's waits twice as long each time
+        assert not missing
 
 
 def test_a_snowplow_ping_is_engagement(visitor: BrowserContext, site: Site, address: str) -> None:

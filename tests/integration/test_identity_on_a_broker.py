@@ -182,22 +182,27 @@ def test_a_tracker_with_librdkafkas_own_partitioner_gives_the_same_groups_and_ep
 
 
 def test_a_forgotten_lead_is_gone_from_changelog_and_scores_and_begins_anew(address: str, tmp_path: Path) -> None:
-    (visitor, lead), *_ = pairs()
+    (visitor, lead), (older, _), *_ = pairs()
     mail = "email:jane@example.com"
     with running_worker(address, tmp_path / "log", "--clock", "stream"):
         publish(
             address,
             *(line("page-views", visitor, START + n, url="https://example.com/pricing") for n in range(2)),
             line("lead-profiles", lead, START + 2, email="Jane@example.com", employees=500, job_title="Director"),
+            line("identity-links", visitor, START + MINUTE, anonymous_id=older),
             line("identity-links", lead, START + MINUTE, anonymous_id=visitor),
+            line("identity-links", lead, START + 2 * MINUTE, anonymous_id=visitor),
         )
-        assert set(states_when_settled(address)) == {visitor, lead, mail}
+        assert set(states_when_settled(address)) == {older, visitor, lead, mail}
         asked = leadstream("forget", "--bootstrap", address, visitor, "--requested-by", "herself")
         assert (asked.returncode, asked.stdout) == (0, f"asked for the erasure of {visitor}\n")
         assert states_when_settled(address) == {}
         (request,) = records_of(address, "erasures")
         assert (request["lead_id"], request["requested_by"]) == (visitor, "herself")
-        for topic, keys in ((changelog_topic(DEFAULT_APP).name, (visitor, lead, mail)), ("lead-scores", (lead,))):
+        for topic, keys in (
+            (changelog_topic(DEFAULT_APP).name, (older, visitor, lead, mail)),
+            ("lead-scores", (lead,)),
+        ):
             last = {message.key(): message.value() for message in messages_of(address, [topic])}
             assert [last[key.encode()] for key in keys] == [None] * len(keys), f"{topic} keeps somebody"
         end = max(records_of(address, "lifecycle-events", lead), key=lambda one: one["sequence"])
@@ -210,7 +215,7 @@ def test_a_forgotten_lead_is_gone_from_changelog_and_scores_and_begins_anew(addr
         for id_, state in states.items():
             assert isinstance(state, Lead), id_
             assert state.groups == {"web": (1.0, later)}
-            assert (state.stage, state.sequence, state.profile, state.aliases) == ("visitor", 0, {}, {})
+            assert (state.stage, state.sequence, state.profile, state.aliases) == ("visitor", 0, {}, ())
 
 
 def test_a_stray_that_cannot_be_used_is_a_dead_letter_and_nothing_waits_for_it(address: str, tmp_path: Path) -> None:

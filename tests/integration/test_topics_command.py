@@ -42,9 +42,14 @@ def config(bootstrap: str, topic: str) -> dict[str, str]:
 def test_topics_are_created_as_the_table_says_mended_and_never_repartitioned() -> None:
     with EmbeddedBroker() as broker:
         address = broker.bootstrap
+        unmade = topics(address, "--check", "--app", "scoring")
+        assert unmade.returncode == 1
+        assert "drift   page-views: topic is missing, should be there" in unmade.stderr
+        assert require_broker(address).topics == {}
+
         created = topics(address, "--partitions", "3", "--app", "scoring")
         assert created.returncode == 0, created.stderr
-        names = [*TOPICS, "scoring-leads-changelog"]
+        names = [*TOPICS, "scoring-leads-changelog", "scoring-relay-memory", "scoring-relay-retries"]
         assert created.stdout.splitlines() == [f"created {name}" for name in names]
         known = require_broker(address).topics
         assert {len(known[name].partitions) for name in names} == {3}
@@ -58,6 +63,10 @@ def test_topics_are_created_as_the_table_says_mended_and_never_repartitioned() -
         set_config(address, "downloads", "retention.ms", "1000")
         set_config(address, "lead-scores", "max.compaction.lag.ms", "1000")
         set_config(address, "page-views", "segment.bytes", "20971520")
+        looked_at = topics(address, "--check", "--app", "scoring")
+        assert looked_at.returncode == 1
+        assert "page-views: retention.ms is -1, should be 34560000000" in looked_at.stderr
+        assert config(address, "page-views")["retention.ms"] == "-1"
         mended = ensure_topics(address, app_id="scoring")
         wanted = TOPICS["page-views"].config["retention.ms"]
         assert mended.mended == (Drift("page-views", "retention.ms", "-1", wanted),)
@@ -70,6 +79,14 @@ def test_topics_are_created_as_the_table_says_mended_and_never_repartitioned() -
         assert more.returncode == 1
         assert "page-views: number of partitions is 3, should be 4" in more.stderr
         assert len(require_broker(address).topics["page-views"].partitions) == 3
+
+        safer = topics(address, "--app", "scoring", "--replication-factor", "3", "--min-insync-replicas", "2")
+        assert safer.returncode == 1
+        assert "mended  page-views: min.insync.replicas was 1, is 2" in safer.stdout
+        assert "page-views: replication factor is 1, should be 3" in safer.stderr
+        assert "kafka-reassign-partitions" in safer.stderr
+        absurd = topics(address, "--replication-factor", "1", "--min-insync-replicas", "2")
+        assert (absurd.returncode, absurd.stdout) == (2, "")
 
 
 def test_one_topic_with_another_number_of_partitions_is_drift() -> None:

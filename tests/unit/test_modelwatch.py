@@ -50,7 +50,17 @@ def test_a_changed_file_is_offered_once(watched: Watched, caplog: pytest.LogCapt
     assert model.groups["web"].half_life_ms == 10 * 86_400_000
     assert watched.outcomes == ["accepted"]
     assert "model quicker" in caplog.text
-    assert "half-life of web: 10 d after 30 d" in caplog.text
+
+
+def test_a_file_that_is_saved_before_the_watch_begins_is_not_missed(tmp_path: Path) -> None:
+    file, offered = tmp_path / "model.yaml", list[Model]()
+    file.write_text(TEXT)
+    model = read_model(file)
+    file.write_text(TEXT.replace("model: default", "model: edited"))
+    watch = ModelWatch(file, model, offered.append, lambda outcome: None)
+    for _ in range(3):
+        watch.look()
+    assert [one.version for one in offered] == ["edited-2026-11"]
 
 
 def test_a_file_that_is_wrong_changes_nothing_and_is_said_so_of_once(

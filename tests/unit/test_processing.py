@@ -5,30 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from partitions import CODEC, PARTITIONS, Uncounted, Worker, decoded
 
 from streams.engine.seam import Output, PlainRecord
 from streams.modelfile import read_model
 from streams.partitioning import partition_of
 from streams.processing import LeadLogic
-from streams.qualification.events import Transition
 from streams.qualification.state import Alias, pack, unpack
-from streams.wire.bad import BadRecord
-from streams.wire.codec import Codec
 from streams.wire.validation import MAX_AGE_MS
 
 NOW = 1_790_000_000_000
-PARTITIONS = 12
-CODEC = Codec()
-
-
-class Uncounted:
-    def consumed(self, topic: str) -> None: ...
-
-    def happened(self, one: Transition) -> None: ...
-
-    def refused(self, topic: str, bad: BadRecord) -> None: ...
-
-    def strayed(self, topic: str) -> None: ...
 
 
 class Emitted:
@@ -52,65 +38,6 @@ def letter_of(key: bytes | None, value: bytes | None, topic: str = "erasures") -
     letter = CODEC.decode("dead-letters", output.value)
     assert isinstance(letter, dict)
     return output, letter
-
-
-class Held:
-    """A partition's batch in memory, for one key or a few."""
-
-    partition = 0
-
-    def __init__(self) -> None:
-        self.outputs: list[Output] = []
-        self.states: dict[bytes, Any] = {}
-        self.stream_time: int | None = None
-
-    def get(self, key: bytes) -> Any:
-        return self.states.get(key)
-
-    def due(self, key: bytes) -> int | None:
-        return 0
-
-    def put(self, key: bytes, state: Any, due: int | None) -> None:
-        self.states[key] = state
-
-    def delete(self, key: bytes) -> None:
-        del self.states[key]
-
-    def emit(self, output: Output) -> None:
-        self.outputs.append(output)
-
-
-class Worker:
-    """All partitions of workers of one application id; what one says on strays, the other hears at once."""
-
-    def __init__(self, app: str = "app") -> None:
-        self.logic = LeadLogic(CODEC, read_model(None), PARTITIONS, lambda: NOW, Uncounted(), app)
-        self.batches = [Held() for _ in range(PARTITIONS)]
-
-    def take(self, record: PlainRecord) -> list[dict[str, Any]]:
-        """Handle a record and the strays that it brings about, which are returned."""
-        waiting, strays = [record], []
-        while waiting:
-            one = waiting.pop(0)
-            batch: Any = self.batches[one.partition]
-            batch.outputs.clear()
-            self.logic.handle(one, self.logic.decode(one), batch)
-            for output in batch.outputs:
-                if output.topic == "strays":
-                    where = partition_of(output.key, PARTITIONS)
-                    waiting.append(PlainRecord("strays", where, 0, NOW, output.key, output.value))
-                    strays.append(decoded(output))
-        return strays
-
-    @property
-    def states(self) -> dict[bytes, Any]:
-        return {key: state for batch in self.batches for key, state in batch.states.items()}
-
-
-def decoded(output: Output) -> dict[str, Any]:
-    fields = CODEC.decode(output.topic, output.value)
-    assert isinstance(fields, dict)
-    return fields
 
 
 def record_of(topic: str, key: str, partition: int | None = None, **fields: Any) -> PlainRecord:
@@ -176,6 +103,20 @@ def test_a_state_travels_as_a_record_and_arrives_as_it_was() -> None:
     assert worker.states[b"bert"].groups == before.groups
     (stray,) = worker.take(view("anna", event_id="later"))
     assert (stray["lead_id"], stray["forwarded"]["passed"]) == ("bert", ["anna"])
+
+
+def test_what_is_forgotten_with_a_lead_hears_of_it_by_a_record() -> None:
+    worker = Worker()
+    worker.take(view("bert"))
+    worker.take(link_of("anna", "bert"))
+    where = partition_of(b"anna", PARTITIONS)
+    (stray,) = worker.take(record_of("erasures", "bert", requested_by=None))
+    assert (stray["lead_id"], stray["forgotten"]) == ("anna", {"target": "bert", "until": NOW, "erased": True})
+    assert worker.states == {}
+    worker.take(link_of("anna", "bert"))
+    before = {**stray, "forgotten": {"target": "bert", "until": None, "erased": True}, "occurred_at": NOW - 1}
+    worker.take(PlainRecord("strays", where, 0, NOW, b"anna", CODEC.encode("strays", before)))
+    assert worker.states[b"anna"] == Alias("bert", NOW), "one that says no time means its own"
 
 
 def test_a_stray_of_other_workers_is_passed_over() -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
-from test_processing import NOW, Uncounted
+from hypothesis import given
+from hypothesis import strategies as st
+from partitions import Uncounted
+from test_processing import NOW
 
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD
@@ -15,13 +20,14 @@ from streams.engine.partition import PartitionState, StateBatch
 from streams.engine.seam import Effects, PlainRecord
 from streams.modelfile import read_model
 from streams.processing import LeadLogic
-from streams.processing.note import MOST_MODELS, noted
+from streams.processing.note import LARGEST_NOTE, MOST_CHANGES, noted, take_over
 from streams.qualification.lead import Lead
-from streams.qualification.model.values import Model
+from streams.qualification.model.values import Group, Model
 from streams.qualification.state import unpack
 from streams.wire.codec import Codec
 
 CODEC = Codec()
+DAY = 86_400_000
 MODEL = read_model()
 EAGER = replace(
     MODEL,
@@ -39,6 +45,8 @@ class Partition:
         self.state = PartitionState(0, 1)
         self.logic = LeadLogic(CODEC, model, 1, lambda: NOW, Uncounted(), "app")
         self.published: list[tuple[str, dict[str, Any]]] = []
+        #: as it is after an outage: stream time less grace
+        self.clock = NOW - 60_000 - MODEL.grace_ms
 
     def restarted(self, model: Model) -> Partition:
         """The same state in another process."""
@@ -46,7 +54,14 @@ class Partition:
         again.state.values = dict(self.state.values)
         again.state.adopt(self.written.progress)
         again.state.restored()
+        again.clock = self.clock
         return again
+
+    def sweep(self) -> None:
+        """Batches until every lead has been seen."""
+        self.batch()
+        while self.state.waking:
+            self.batch()
 
     def batch(self, *events: tuple[str, dict[str, Any]], limit: int = 500) -> int:
         """One batch; how many keys it changed."""
@@ -57,10 +72,10 @@ class Partition:
             value = CODEC.encode(topic, event)
             record = PlainRecord(topic, 0, offsets[topic], event["occurred_at"], event["lead_id"].encode(), value)
             items.append((record, self.logic.decode(record)))
-        due = self.state.take_due(NOW, limit)
-        batch = StateBatch(self.state, self.logic)
+        due = self.state.take_due(self.clock, limit)
+        batch = StateBatch(self.state, self.logic, self.clock)
         self.logic.begin(batch)
-        batch.run_due(due, NOW)
+        batch.run_due(due, self.clock)
         batch.run(items, Clock("stream", MODEL.grace_ms))
         self.written: Effects = batch.effects(items)
         self.state.apply(self.written)
@@ -110,6 +125,15 @@ def test_an_offered_model_judges_all_leads_a_few_with_every_batch(caplog: pytest
     assert {partition.lead(f"u{number}").judged_by for number in range(5)} == {EAGER.identity}
 
 
+def test_what_becomes_of_groups_is_said_also_after_a_restart(caplog: pytest.LogCaptureFixture) -> None:
+    before = Partition()
+    warming_up(before, 1)
+    with caplog.at_level(logging.INFO):
+        before.restarted(CHAIN[0]).batch()
+    assert "judged by model site as of 2026-09-21T14:10:20.000Z; group web goes on as site" in caplog.text
+    assert "half-life of site: 5 d after 30 d" in caplog.text
+
+
 def test_a_lead_that_has_an_event_before_it_is_seen_is_carried_over_first() -> None:
     partition = Partition()
     warming_up(partition, 2)
@@ -144,17 +168,224 @@ def test_the_same_model_again_changes_nothing() -> None:
     assert (after.written.changed, after.written.wake_all) == ({}, False)
 
 
-def test_half_lives_are_known_of_the_models_before_but_not_of_all_there_ever_were() -> None:
-    partition = Partition()
-    warming_up(partition, 1)
-    for number in range(20):
-        partition.logic.offer(replace(MODEL, version=f"v{number}"))
-        partition.batch()
+def known_changes(partition: Partition) -> list[str]:
     note = noted(partition.state.note)
     assert note is not None
-    assert len(note.half_lives) == MOST_MODELS
-    assert list(note.half_lives)[-1] == note.model
-    assert note.since == NOW - 60_000 - MODEL.grace_ms
+    return [change.identity for change in note.changes]
+
+
+def test_a_change_is_forgotten_once_the_next_is_and_all_leads_were_seen() -> None:
+    partition = Partition()
+    warming_up(partition, 3)
+    for number in range(20):
+        partition.logic.offer(replace(MODEL, version=f"v{number}", digest="1"))
+        partition.sweep()
+    assert known_changes(partition) == ["v18 1", "v19 1"]
+
+
+def test_changes_that_leads_wait_for_are_known_but_not_all_there_ever_were() -> None:
+    partition = Partition()
+    warming_up(partition, 3)
+    for number in range(20):
+        partition.logic.offer(replace(MODEL, version=f"v{number}", digest="1"))
+        partition.batch(limit=0)
+    assert known_changes(partition) == [f"v{number} 1" for number in range(20 - MOST_CHANGES, 20)]
+    partition.sweep()
+    assert {partition.lead(f"u{number}").judged_by for number in range(3)} == {"v19 1"}
+
+
+def test_the_last_leads_of_a_sweep_wait_for_the_changes_too() -> None:
+    """They are taken for the batch in which the next model takes over."""
+    partition = Partition()
+    warming_up(partition, 1)
+    web = half_life_of("web", 5)
+    partition.logic.offer(web)
+    partition.batch(limit=0)
+    partition.logic.offer(replace(web, version="next", digest="9"))
+    partition.batch()
+    assert known_changes(partition)[0] == MODEL.identity
+
+
+def half_life_of(name: str, days: int) -> Model:
+    group = replace(MODEL.groups[name], half_life_ms=days * DAY)
+    return replace(MODEL, version="quick", groups={**MODEL.groups, name: group})
+
+
+def test_a_note_stays_small_whatever_models_follow_each_other() -> None:
+    names = [f"{'g' * 90}{number}" for number in range(50)]
+    groups = {name: Group(name, DAY, was=f"{name}w") for name in names}
+    note = None
+    for number in range(MOST_CHANGES):
+        note = take_over(note, replace(MODEL, version=f"v{number}", digest="1", groups=groups), number, 0, waking=True)
+    assert note is not None
+    assert len(note.packed()) <= LARGEST_NOTE
+    assert [change.model for change in note.changes][-2:] == ["v6 1", "v7 1"]
+
+
+def test_a_quiet_partition_s_change_is_dated_by_its_clock() -> None:
+    partition = Partition()
+    warming_up(partition)
+    partition.clock = NOW + 3 * DAY
+    partition.logic.offer(EAGER)
+    partition.sweep()
+    assert set(mqls(partition).values()) == {NOW + 3 * DAY}
+
+
+def test_sales_has_its_time_for_an_sql_that_a_change_makes_of_old_history() -> None:
+    """Nobody could have known of it before: an import's clock stands still where its last event was."""
+    partition = Partition()
+    long_ago = NOW - 90 * DAY
+    partition.clock = long_ago - MODEL.grace_ms
+    known = {"email": "v@example.com", "employees": 500, "job_title": "Director of Sales"}
+    partition.batch(
+        ("lead-profiles", event("u0", long_ago, 1, **known)),
+        ("page-views", event("u0", long_ago, 2, url="https://example.com/pricing")),
+    )
+    hot = replace(EAGER.sql_paths[1], interest=8.0)
+    model = replace(EAGER, version="hot", sql_paths=(hot,), matrix=replace(EAGER.matrix, hot=8.0))
+    partition.logic.offer(model)
+    partition.sweep()
+    (sql,) = [one for topic, one in partition.published if topic == "sql-events"]
+    assert (sql["occurred_at"], sql["respond_by"]) == (long_ago, NOW + DAY)
+    partition.clock = NOW
+    partition.sweep()
+    assert "SLA_BREACHED" not in [one["cause"] for one in lifecycle(partition)]
+
+
+def lifecycle(partition: Partition) -> list[dict[str, Any]]:
+    return [one for topic, one in partition.published if topic == "lifecycle-events"]
+
+
+def test_what_was_due_under_the_model_before_is_done_by_it_and_at_its_time() -> None:
+    partition = Partition(EAGER)
+    warming_up(partition, 7)
+    expected = {one["lead_id"]: one["qualified_until"] for _, one in partition.published if "qualified_until" in one}
+    assert len(expected) == 7
+    partition.clock = NOW + 100 * DAY
+    partition.logic.offer(replace(MODEL, mql=replace(MODEL.mql, interest=1000.0)))
+    while partition.batch(limit=2):
+        pass
+    cooled = [one for one in lifecycle(partition) if one["to_stage"] == "lead" and one["from_stage"] == "mql"]
+    assert {one["lead_id"]: one["occurred_at"] for one in cooled} == expected
+    assert {one["model"] for one in cooled} == {"eager"}
+
+
+SITE = {**{name: one for name, one in MODEL.groups.items() if name != "web"}, "site": Group("site", 5 * DAY, was="web")}
+PLACE = {**{name: one for name, one in SITE.items() if name != "site"}, "place": Group("place", 9 * DAY, was="site")}
+
+
+def renamed(groups: dict[str, Group], name: str, version: str) -> Model:
+    rules = {
+        kind: tuple(replace(rule, group=name if rule.group == "web" else rule.group) for rule in of_kind)
+        for kind, of_kind in MODEL.rules.items()
+    }
+    return replace(MODEL, version=version, groups=groups, rules=rules)
+
+
+CHAIN = (renamed(SITE, "site", "site"), renamed(PLACE, "place", "place"))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_leads_go_through_changes_that_came_before_they_were_seen_one_by_one(restarts: bool) -> None:
+    swept, waiting = Partition(), Partition()
+    for partition in (swept, waiting):
+        warming_up(partition, 1)
+    for number, model in enumerate(CHAIN, start=1):
+        swept.clock = waiting.clock = NOW + number * 10 * DAY
+        if restarts:
+            swept.sweep()
+            swept, waiting = swept.restarted(model), waiting.restarted(model)
+        else:
+            swept.logic.offer(model)
+            waiting.logic.offer(model)
+        swept.sweep()
+        waiting.batch(limit=0)
+    assert "web" in waiting.lead("u0").groups
+    waiting.sweep()
+    assert "place" in waiting.lead("u0").groups
+    assert waiting.lead("u0").groups == swept.lead("u0").groups
+    assert waiting.lead("u0").strongest == swept.lead("u0").strongest
+
+
+STRICT = replace(MODEL, version="strict", digest="3", negative_personas=(), visitor_ttl_ms=3 * DAY, sla=None)
+POOL = (MODEL, EAGER, STRICT, *CHAIN)
+TOLD = ("mql-events", "sql-events", "lifecycle-events")
+
+
+def lived(seed: int, look: Callable[[Partition, Random], None]) -> dict[str, list[dict[str, Any]]]:
+    """What is told of some leads while models come and go; `look` is how many leads are seen, and when."""
+    dice, looking, partition = Random(seed), Random(seed + 1), Partition()
+    partition.clock, offers = NOW - MODEL.grace_ms, 0
+    for number in range(40):
+        if dice.random() < 0.3 and offers < MOST_CHANGES - 1:
+            offers += 1
+            partition.logic.offer(dice.choice(POOL))
+            partition.batch(limit=0)
+            look(partition, looking)
+        topic, fields = drawn(dice)
+        at = partition.clock + MODEL.grace_ms
+        partition.batch((topic, event(dice.choice(("u0", "u1", "u2")), at, number, **fields)), limit=0)
+        partition.clock += dice.choice([0, 3_600_000, DAY, 9 * DAY, 40 * DAY])
+    partition.sweep()
+    partition.clock += 100 * DAY
+    while partition.batch():
+        pass
+    told: dict[str, list[dict[str, Any]]] = {}
+    for topic, record in partition.published:
+        if topic in TOLD:
+            told.setdefault(record["lead_id"], []).append(record)
+    return told
+
+
+def drawn(dice: Random) -> tuple[str, dict[str, Any]]:
+    profile = {"email": "v@example.com", "employees": 500, "job_title": dice.choice(["Director of Sales", "student"])}
+    return dice.choice(
+        [
+            ("page-views", {"url": "https://example.com/pricing"}),
+            ("page-views", {"url": "https://example.com/pricing"}),
+            ("downloads", {"asset_id": "a", "funnel_stage": "BOTTOM"}),
+            ("activities", {"kind": "email_reply", "attributes": {}}),
+            ("demo-bookings", {"booking_id": "b", "status": dice.choice(["BOOKED", "CANCELLED"])}),
+            ("lead-profiles", {**profile, "attributes": {}}),
+            (
+                "sales-feedback",
+                {"disposition": dice.choice(["REJECTED", "LOST", "WON"]), "reason": dice.choice(REASONS)},
+            ),
+        ]
+    )
+
+
+REASONS = (None, "no_budget", "competitor")
+
+
+@given(st.integers(0, 2**32))
+def test_what_is_told_does_not_depend_on_when_leads_are_looked_at(seed: int) -> None:
+    at_once = lived(seed, lambda partition, dice: partition.sweep())
+    some = lived(seed, lambda partition, dice: [partition.batch(limit=dice.randint(0, 2)) for _ in range(2)] and None)
+    assert lived(seed, lambda partition, dice: None) == some == at_once
+
+
+def test_leads_go_through_a_model_that_was_in_force_between_two_times_of_another() -> None:
+    swept, waiting = Partition(), Partition()
+    quick = half_life_of("web", 1)
+    for partition in (swept, waiting):
+        warming_up(partition, 2)
+        for number, model in enumerate((quick, MODEL, quick, MODEL), start=1):
+            partition.clock = NOW + number * 5 * DAY
+            partition.logic.offer(model)
+            partition.batch(limit=500 if partition is swept else 0)
+            if partition is swept:
+                partition.sweep()
+    waiting.sweep()
+    assert waiting.lead("u0").groups == swept.lead("u0").groups
+    assert waiting.lead("u0").groups["web"][0] < 0.01
+    assert swept.lead("u0").judged_by == MODEL.identity
+    # The next process finds the model of its file there, whatever number it has.
+    again = waiting.restarted(MODEL)
+    again.batch()
+    assert (again.written.changed, again.written.wake_all) == ({}, False)
+    again.batch(("page-views", event("u0", again.clock + MODEL.grace_ms, 9, url="https://example.com/")))
+    assert again.lead("u0").judged_by == waiting.lead("u0").judged_by
 
 
 def test_an_empty_partition_has_nothing_to_commit_for_a_model() -> None:

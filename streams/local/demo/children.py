@@ -10,11 +10,22 @@ from pathlib import Path
 
 from streams.errors import LeadstreamError
 from streams.local.parent import die_with_parent
+from streams.security import login, without_login
 
 _TAIL_LINES = 15
 #: What would make the worker or the collector another one than the demo is about, or its output unreadable to the demo.
 _NOT_INHERITED = {
-    f"LEADSTREAM_{name}" for name in ("MODEL", "CLOCK", "METRICS_PORT", "INSTANCE", "SCHEMA_REGISTRY", "WRITE_KEYS")
+    f"LEADSTREAM_{name}"
+    for name in (
+        "MODEL",
+        "CLOCK",
+        "METRICS_PORT",
+        "METRICS_HOST",
+        "LOG_FORMAT",
+        "INSTANCE",
+        "SCHEMA_REGISTRY",
+        "WRITE_KEYS",
+    )
 }
 
 
@@ -43,7 +54,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**inherited, "TMPDIR": str(self._folder)},
+                env={**without_login(inherited), **login().variables(), "TMPDIR": str(self._folder)},
                 start_new_session=True,  # Ctrl-C is for the demo to handle, in its order
                 preexec_fn=die_with_parent(),
             )

@@ -8,6 +8,7 @@ Prints `published N` when the thirty days are out. Ends on SIGTERM.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import threading
 import time
@@ -19,6 +20,7 @@ from streams.kafka import producer_config
 from streams.local.demo.crowd import passers_by
 from streams.local.demo.journeys import journeys
 from streams.local.demo.office_hours import HISTORY_MS
+from streams.security import log_in_as, login_from
 from streams.wire.codec import Codec
 
 #: What a tracker sends that nobody has updated: not Avro, so each becomes a dead letter.
@@ -101,6 +103,7 @@ def main() -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    log_in_as(login_from(os.environ))
     trackers = Trackers(given.bootstrap, stopped)
     trackers.replay(given.seed, given.end, given.seconds, given.suffix)
     trackers.flush()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import inf
 
 from streams.qualification.interest import DAY_MS
+from streams.qualification.model.units import UNITS, format_duration
 from streams.qualification.model.value_tests import figure
 from streams.qualification.model.values import Model, Route, SqlPath
 from streams.qualification.model.ways import Way, ways_to_mql, ways_to_sql
@@ -124,6 +125,7 @@ def _warnings(model: Model) -> Iterator[str]:
     yield from _unreachable_fit(model)
     yield from _unreachable_interest(model)
     yield from _cut_off_points(model)
+    yield from _short_times(model)
     for path in model.sql_paths:
         visits = path.visits
         if visits is not None and (visits.at_least - 1) * DAY_MS > visits.within_ms:
@@ -181,6 +183,25 @@ def _cut_off_points(model: Model) -> Iterator[str]:
             continue
         left = f"the {what} of {group.name} leaves {figure(bound)}"
         yield f"rule {rule.name}: of its {figure(points)} points {left}"
+
+
+def _short_times(model: Model) -> Iterator[str]:
+    """Times that make events without end of a single lead."""
+    sla, rest = model.sla, model.rest
+    times = {f"groups.{group.name}.half_life": group.half_life_ms for group in model.groups.values()}
+    times |= {"visitor_ttl": model.visitor_ttl_ms}
+    if model.inactivity is not None:
+        times |= {"inactivity.after": model.inactivity.after_ms}
+    if sla is not None:
+        times |= {"sla.respond_within": sla.respond_within_ms, "sla.give_up": sla.give_up_ms}
+    rests = {"rest.default": rest.default_ms} | {f"rest.reasons.{name}": ms for name, ms in rest.reasons.items()}
+    times |= {name: ms for name, ms in rests.items() if ms is not None}
+    for name, ms in times.items():
+        if ms < UNITS["m"]:
+            yield f"{name} is {format_duration(ms)}: for trials only, as leads change and are told of all the time"
+    if sla is not None and rest.default_ms is not None and sla.give_up_ms + rest.default_ms < UNITS["h"]:
+        back = format_duration(sla.give_up_ms + rest.default_ms)
+        yield f"an SQL that nobody answers is given up and back with sales after {back}, again and again"
 
 
 def _most_interest(model: Model) -> float:

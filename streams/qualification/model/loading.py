@@ -66,6 +66,8 @@ KEYS = (
 ROUTES = ("SALES", "NURTURE", "LOW_TOUCH", "NONE")
 BANDS = ("A", "B", "C")
 DAY = UNITS["d"]
+#: A receipt has lines for each group of a lead.
+MOST_GROUPS = 50
 
 
 def load_model(text: str, source: str = "model") -> Model:
@@ -113,7 +115,7 @@ _BANDS = (("A", 60.0), ("B", 40.0), ("C", 20.0))
 
 
 def _groups(node: Node, problems: Problems) -> dict[str, Group]:
-    named = entries(node)
+    named = entries(node, MOST_GROUPS)
     groups = {name: _group(name, entry, problems) for name, entry in named.items()}
     heirs: dict[str, str] = {}
     for name, group in groups.items():

@@ -118,7 +118,7 @@ def parse(text: str, problems: Problems) -> Node:
         mark = bad.problem_mark or bad.context_mark
         line = mark.line + 1 if mark else 1
         raise ModelError([f"{problems.source}:{line}: not YAML: {bad.problem or bad.context}"]) from None
-    except yaml.YAMLError as bad:
+    except (yaml.YAMLError, ValueError, OverflowError) as bad:  # PyYAML takes escapes for characters, unseen
         raise ModelError([f"{problems.source}: not YAML: {' '.join(str(bad).split())}"]) from None
     if root is None:
         raise ModelError([f"{problems.source}: the file is empty, expected a model"])
@@ -161,6 +161,8 @@ def _node(node: Any, path: Path, problems: Problems) -> Node:
             key_line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 problems.add(key_line, path, "found a list or mapping as a key, expected a name")
+            elif _is_torn(key.value):
+                problems.add(key_line, path, _TORN)
             elif key.value in entries:
                 first = entries[key.value].line
                 problems.add(key_line, (*path, key.value), f"given twice, first in line {first}; keep one")
@@ -170,8 +172,19 @@ def _node(node: Any, path: Path, problems: Problems) -> Node:
     if isinstance(node, yaml.SequenceNode):
         items = [_node(item, (*path, index), problems) for index, item in enumerate(node.value)]
         return Node(items, line, path)
+    if _is_torn(node.value):
+        problems.add(line, path, _TORN)
+        return Node(None, line, path)
     plain = node.style is None
     return Node(_scalar(node.value) if plain else node.value, line, path, node.value)
+
+
+_TORN = "found half a character (a lone surrogate), which no text can hold; write the character itself"
+
+
+def _is_torn(text: str) -> bool:
+    """Whether a text has an escape in it, such as "\\ud800", that is half of a UTF-16 pair."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _scalar(text: str) -> Any:

@@ -8,6 +8,7 @@ from streams.qualification.model.conditions import Condition, ConditionError, co
 from streams.qualification.model.fields import BEHAVIOUR, FIELDS
 from streams.qualification.model.nodes import Node, Problems, Wrong
 from streams.qualification.model.sections import (
+    LONGEST_NAME,
     Section,
     choice,
     entries,
@@ -19,6 +20,7 @@ from streams.qualification.model.sections import (
     text_of,
     whole,
 )
+from streams.qualification.model.value_tests import LARGEST_VALUE
 from streams.qualification.model.values import Fact, FitRule, Group, Persona, PointsPer, Rule
 
 _ALWAYS = compile_condition({}, {})
@@ -79,7 +81,7 @@ def _points_per(node: Node, kind: str, problems: Problems) -> PointsPer:
         raise Wrong(node, f"{kind} has no number to give points for")
     return PointsPer(
         section.require("field", choice(measured), ""),
-        section.require("each", positive, 1.0),
+        section.require("each", lambda each: positive(each, LARGEST_VALUE), 1.0),
         section.require("points", number, 0.0),
         section.read("at_most", whole, None),
     )
@@ -126,7 +128,8 @@ def fit_of(node: Node, problems: Problems) -> tuple[FitRule, ...]:
 def _fit_rule(node: Node, problems: Problems) -> FitRule:
     section = Section(node, ("name", "when", "points"), problems)
     when = section.require("when", lambda entry: condition(entry, "lead_profile"), _ALWAYS)
-    return FitRule(section.read("name", text_of, when.text), when, section.require("points", number, 0.0))
+    words = when.text if len(when.text) <= LONGEST_NAME else f"{when.text[: LONGEST_NAME - 1]}…"
+    return FitRule(section.read("name", text_of, words), when, section.require("points", number, 0.0))
 
 
 def personas_of(node: Node, problems: Problems) -> tuple[Persona, ...]:

@@ -5,7 +5,6 @@ What is wrong is collected, not raised, so that one run shows all of it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -16,6 +15,13 @@ from streams.qualification.model.value_tests import shown
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+#: Of points, caps, floors and thresholds, either way; but for 0, none is nearer to it than the smallest. So whatever
+#: events say, and however long sums fade, a float holds it.
+LARGEST_NUMBER = 1e9
+SMALLEST_NUMBER = 1e-9
+#: Of a name, in characters: names stand in every receipt, many times.
+LONGEST_NAME = 100
 
 
 class Section:
@@ -77,17 +83,28 @@ def text_of(node: Node) -> str:
     """A name or another text, numbers as they are written."""
     if isinstance(node.value, (dict, list)) or node.value is None or not node.written.strip():
         raise Wrong(node, f"found {shown(node.plain())}, expected a text")
-    return node.written.strip()
+    return _name(node, node.written.strip())
 
 
-def number(node: Node) -> float:
-    if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or not math.isfinite(node.value):
+def _name(node: Node, name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise Wrong(node, f"found {len(name)} characters, expected at most {LONGEST_NAME}")
+    return name
+
+
+def number(node: Node, largest: float = LARGEST_NUMBER) -> float:
+    """0, or a number whose size a sum of points can bear."""
+    value = node.value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Wrong(node, f"found {shown(node.plain())}, expected a number")
-    return float(node.value)
+    if value and not SMALLEST_NUMBER <= abs(value) <= largest:
+        allowed = f"from {SMALLEST_NUMBER:g} to {largest:g}, or as much below 0"
+        raise Wrong(node, f"found {node.written}, expected 0 or a number {allowed}")
+    return float(value)
 
 
-def positive(node: Node) -> float:
-    value = number(node)
+def positive(node: Node, largest: float = LARGEST_NUMBER) -> float:
+    value = number(node, largest)
     if value <= 0:
         raise Wrong(node, f"found {node.written}, expected a number above 0")
     return value
@@ -95,8 +112,8 @@ def positive(node: Node) -> float:
 
 def whole(node: Node) -> int:
     """A whole number from 1."""
-    if isinstance(node.value, bool) or not isinstance(node.value, int) or node.value < 1:
-        raise Wrong(node, f"found {shown(node.plain())}, expected a whole number from 1")
+    if isinstance(node.value, bool) or not isinstance(node.value, int) or not 1 <= node.value <= LARGEST_NUMBER:
+        raise Wrong(node, f"found {shown(node.plain())}, expected a whole number from 1 to {LARGEST_NUMBER:.0f}")
     return node.value
 
 
@@ -117,16 +134,31 @@ def choice(allowed: Sequence[str]) -> Callable[[Node], str]:
     return read
 
 
-def items(node: Node) -> list[Node]:
+def items(node: Node, most: int = 500) -> list[Node]:
     if not isinstance(node.value, list):
         raise Wrong(node, f"found {shown(node.plain())}, expected a list")
-    return node.value
+    _no_more_than(most, node)
+    found: list[Node] = node.value
+    return found
 
 
-def entries(node: Node) -> dict[str, Node]:
+def entries(node: Node, most: int = 100) -> dict[str, Node]:
+    """A mapping by names of the author's choice."""
     if not isinstance(node.value, dict):
         raise Wrong(node, f"found {shown(node.plain())}, expected a mapping of names")
-    return node.value
+    for name, entry in node.value.items():
+        if not name.strip():
+            raise Wrong(entry, "found an entry without a name")
+        _name(entry, name)
+    _no_more_than(most, node)
+    found: dict[str, Node] = node.value
+    return found
+
+
+def _no_more_than(most: int, node: Node) -> None:
+    """A lead's record, and a receipt, have room for so much only."""
+    if len(node.value) > most:
+        raise Wrong(node, f"found {len(node.value)} entries, expected at most {most}")
 
 
 def duration(node: Node, otherwise: str = "") -> int:

@@ -1,22 +1,26 @@
 """Tests of one value in a model's condition: what may be written for each type of field, and what it does.
 
 A test is a text pattern, a number, true or false, a symbol of an enum, a list of those (any of), or a mapping
-of named tests (all of): `at_least`, `at_most`, `between` for numbers; `has`, `lacks`, `matches` for texts.
+of named tests (all of): `at_least`, `at_most`, `between` for numbers; `has`, `lacks`, `matches` (a regular expression)
+for texts.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
+from streams.qualification.model.expressions import compile_expression
 from streams.qualification.model.fields import Field
 from streams.qualification.model.nearest import one_of
 from streams.qualification.model.patterns import compile_globs, compile_words
 
 ValueTest = Callable[[Any], bool]
+
+#: Of the numbers that events hold, either way; a larger one in a condition is a slip.
+LARGEST_VALUE = 1e18
 
 
 class Refused(Exception):
@@ -189,11 +193,9 @@ def _matches(spec: object) -> Compiled:
     if not isinstance(spec, str) or not spec:
         raise Refused(f"found {shown(spec)}, expected a regular expression")
     try:
-        search = re.compile(spec, re.IGNORECASE).search
-    except re.error as bad:
-        at = "" if bad.pos is None else f" at character {bad.pos + 1}"
-        raise Refused(f"found {shown(spec)}, not a regular expression: {bad.msg}{at}") from None
-    return Compiled(lambda value: search(value) is not None, f"matches {spec}")
+        return Compiled(compile_expression(spec), f"matches {spec}")
+    except ValueError as bad:
+        raise Refused(f"found {shown(spec)}, not a regular expression: {bad}") from None
 
 
 def _read(numeric: Callable[[object], Compiled]) -> Callable[[object], Compiled]:
@@ -204,9 +206,10 @@ def _read(numeric: Callable[[object], Compiled]) -> Callable[[object], Compiled]
 
         def holds(text: str) -> bool:
             try:
-                return inner.test(float(text))
+                number = float(text)
             except ValueError:
                 return False
+            return isfinite(number) and inner.test(number)
 
         return Compiled(holds, inner.text)
 
@@ -235,8 +238,10 @@ def _items(spec: object) -> list[tuple[tuple[int, ...], object]]:
 
 
 def _number(spec: object, *path: int) -> float:
-    if isinstance(spec, bool) or not isinstance(spec, (int, float)) or not math.isfinite(spec):
+    if isinstance(spec, bool) or not isinstance(spec, (int, float)):
         raise Refused(f"found {shown(spec)}, expected a number", *path)
+    if not abs(spec) <= LARGEST_VALUE:
+        raise Refused(f"found {shown(spec)}, expected a number from {-LARGEST_VALUE:g} to {LARGEST_VALUE:g}", *path)
     return spec
 
 

@@ -6,6 +6,7 @@ Durations are int milliseconds; points, thresholds and fits are floats in points
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -160,6 +161,10 @@ class Rest:
     def lasts(self, reason: str | None) -> int | None:
         return self.reasons.get(reason, self.default_ms) if reason else self.default_ms
 
+    def named(self, reason: str | None) -> str:
+        """The reason if the model names it, else `other`: what people write is not bounded."""
+        return reason if reason is not None and reason in self.reasons else "other"
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:
@@ -168,6 +173,11 @@ class Noise:
     scanner_window_ms: int
     internal: tuple[IPv4Network | IPv6Network, ...]
     bots: bool
+
+
+def numbered(identity: str, number: int) -> str:
+    """The identity of a model that came back `number` times while others were in force."""
+    return f"{identity} {number}" if number else identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +213,14 @@ class Model:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", f"{self.version} {self.digest}")
+
+    def again(self, number: int) -> Model:
+        """The same model, that came back `number` times: leads tell by its identity which time judged them."""
+        if not number:
+            return self
+        twin = copy.copy(self)
+        object.__setattr__(twin, "identity", numbered(self.identity, number))
+        return twin
 
     def matching(self, kind: str, fields: Mapping[str, Any]) -> tuple[Rule, ...]:
         """The rules that give for an event of `kind`: the first that matches, and every matching one marked `also`."""

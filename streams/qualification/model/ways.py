@@ -22,6 +22,8 @@ MOST_TOGETHER = 6
 #: How many ways of a kind are worth a line.
 MOST_SINGLE = 6
 MOST_COMBINED = 3
+#: How many rules are tried, those that give most: every pair of them is.
+MOST_TRIED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class _Search:
 
     def ways(self) -> list[Way]:
         """All kinds of ways, the shortest of each first."""
-        earning = [rule for rules in self.model.rules.values() for rule in rules if _earns(rule)]
+        earning = _strongest(rule for rules in self.model.rules.values() for rule in rules if _earns(rule))
         single = sorted((way for rule in earning for way in self._single(rule)), key=_length)
         alone: dict[str, int] = {}
         for way in single:
@@ -192,9 +194,21 @@ class _Search:
         return sum(clamp(points, None, groups[name].cap) for name, points in by_group.items() if points > 0)
 
 
-def _earns(rule: Rule) -> bool:
+def _strongest(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that give most at once, in the order of the file."""
+    given = list(rules)
+    kept = {rule.name for rule in sorted(given, key=_at_once, reverse=True)[:MOST_TRIED]}
+    return [rule for rule in given if rule.name in kept]
+
+
+def _at_once(rule: Rule) -> float:
+    """What one event can give by the rule, in points."""
     per = rule.points_per
-    return (rule.points or 0) > 0 or (per is not None and per.points > 0)
+    return rule.points or 0.0 if per is None else per.points * (per.at_most or 1)
+
+
+def _earns(rule: Rule) -> bool:
+    return _at_once(rule) > 0
 
 
 def _length(way: Way) -> tuple[int, int, int]:

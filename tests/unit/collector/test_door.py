@@ -13,8 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import keys, privacy, values
-from streams.collector.delivery import LinksTold
-from streams.collector.events import Accepted, link
 from streams.collector.keys import Allowance, BadWriteKeys, WriteKeys, basic_user, read_write_keys
 from streams.collector.limits import MAX_BODY_BYTES, Admission, BodyReader, NotGzip, TooLarge, unzipped
 from streams.collector.mapping import BadMapping, read_mapping
@@ -211,23 +209,6 @@ def test_forwarded_addresses_are_believed_from_trusted_proxies_alone_and_from_th
 def test_every_cookie_is_hidden_from_scripts_and_sent_encrypted_only() -> None:
     cookie = privacy.set_cookie("leadstream_visitor", "x")
     assert {"Secure", "HttpOnly", "SameSite=None", "Path=/"} <= set(cookie.split("; "))
-
-
-def linked(visitor: str, lead: str) -> Accepted:
-    return Accepted("identity-links", link("e", visitor, lead, 1))
-
-
-def test_a_link_is_told_once_until_it_changes() -> None:
-    told = LinksTold(most=2)
-    first = [linked("a", "u"), linked("a", "u"), Accepted("page-views", {})]
-    assert [one.topic for one in told.news(first)] == ["identity-links", "page-views"]
-    assert len(told.news(first)) == 2  # the broker hasn't confirmed: it is told again
-    told.told(told.news(first))
-    assert [one.topic for one in told.news(first)] == ["page-views"]
-    assert len(told.news([linked("a", "v")])) == 1
-    told.told([linked("b", "u"), linked("c", "u"), linked("d", "u")])
-    assert len(told.news([linked("c", "u"), linked("d", "u")])) == 0
-    assert len(told.news([linked("b", "u")])) == 1  # the oldest is forgotten
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import segment
-from streams.collector.events import Accepted, Outcome, Refused, Visit
+from streams.collector.events import Accepted, Implied, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
 from streams.collector.segment import BadBody, batch_outcomes, consent_denied, decode_batch, decode_message
 from streams.topics import TOPICS
@@ -33,7 +33,7 @@ def outcomes(message: dict[str, Any], visit: Visit = SERVER) -> list[Outcome]:
 
 def events(message: dict[str, Any], visit: Visit = SERVER) -> dict[str, dict[str, Any]]:
     """Topic -> its only event."""
-    found = outcomes(message, visit)
+    found = [one.told() if isinstance(one, Implied) else one for one in outcomes(message, visit)]
     assert all(isinstance(one, Accepted) for one in found), found
     topics = [one.topic for one in found]
     assert len(set(topics)) == len(topics), topics
@@ -155,6 +155,23 @@ def test_a_tracked_event_goes_where_the_mapping_says(
     assert event["event_id"] == "m-1"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, name.lower().replace(" ", "_"))
+        for name in (
+            "Account Created", "Account Deleted", "Account Added User", "Account Removed User", "Signed Up",
+            "Signed In", "Signed Out", "Invite Sent", "Trial Started", "Trial Ended",
+        )
+    ],
+)  # fmt: skip
+def test_the_b2b_specifications_events_are_activities_of_their_account(name: str, kind: str) -> None:
+    message = {"type": "track", "userId": "u", "event": name, "context": {"groupId": "acct_123"}}
+    event = events(message)["activities"]
+    assert event["kind"] == kind
+    assert "acct_123" in (event["subject"], event["attributes"].get("group_id"))
+
+
 def test_an_unsubscription_is_an_activity_and_a_fact() -> None:
     found = events({"type": "track", "userId": "u", "event": "Unsubscribed"})
     assert found["activities"]["kind"] == "unsubscribe"
@@ -184,6 +201,42 @@ def test_group_tells_of_the_company_and_not_of_the_persons_traits() -> None:
     assert profile["attributes"]["group_id"] == "g-1"
 
 
+def test_a_groups_email_address_is_the_companys_and_names_nobody() -> None:
+    traits = {"name": "Example Bank", "email": "info@bank.example"}
+    found = events({"type": "group", "anonymousId": "a", "groupId": "g-1", "traits": traits})
+    assert found["lead-profiles"]["lead_id"] == "a"
+    assert found["lead-profiles"]["email"] is None
+    assert "identity-links" not in found
+    known = {
+        "type": "group",
+        "anonymousId": "a",
+        "traits": traits,
+        "context": {"traits": {"email": "ada@bank.example"}},
+    }
+    assert events(known)["lead-profiles"]["lead_id"] == "email:ada@bank.example"
+
+
+def test_who_is_who_is_meant_by_identify_and_said_by_the_way_elsewhere() -> None:
+    both = {"userId": "u", "anonymousId": "a"}
+    assert [type(one) for one in outcomes({"type": "identify", **both})] == [Accepted, Accepted]
+    assert [type(one) for one in outcomes({"type": "track", "event": "x", **both})] == [Accepted, Implied]
+
+
+def test_a_page_that_has_a_name_and_no_address_is_an_activity() -> None:
+    event = events({"type": "page", "userId": "u", "name": "Pricing", "properties": {"plan": "team"}})["activities"]
+    assert (event["kind"], event["subject"], event["attributes"]) == ("page_viewed", "Pricing", {"plan": "team"})
+
+
+def test_a_timed_message_without_an_id_is_the_same_event_when_it_is_sent_again() -> None:
+    timed = {"type": "track", "userId": "u", "event": "x", "messageId": None, "timestamp": "2026-11-24T11:00:00Z"}
+    first, again = (events(timed)["activities"]["event_id"] for _ in range(2))
+    assert first == again
+    later = {**timed, "timestamp": "2026-11-24T11:00:01Z"}
+    assert events(later)["activities"]["event_id"] != first
+    untimed = {**timed, "timestamp": None}
+    assert events(untimed)["activities"]["event_id"] != events(untimed)["activities"]["event_id"]
+
+
 def test_alias_and_merge_link_the_other_id_to_the_one_that_is_kept() -> None:
     alias = events({"type": "alias", "previousId": "old", "userId": "new"})["identity-links"]
     assert (alias["anonymous_id"], alias["lead_id"]) == ("old", "new")
@@ -202,7 +255,7 @@ def test_a_screen_is_an_activity() -> None:
     [
         ({"type": "track", "userId": "u"}, "track: no event name"),
         ({"type": "track", "event": "x"}, "track: neither userId nor anonymousId"),
-        ({"type": "page", "userId": "u"}, "page: no url in properties or context.page"),
+        ({"type": "page", "userId": "u"}, "page: no url in properties or context.page, and no name"),
         ({"type": "alias", "userId": "u"}, "alias: previousId and userId are both needed"),
         ({"type": "merge"}, "merge: mergeProperties must be two objects with type and value"),
         ({"type": "dance", "userId": "u"}, "type is none of"),
@@ -319,3 +372,4 @@ def test_whatever_a_message_holds_it_is_events_that_can_be_written_or_a_refusal(
             assert one.event[TOPICS[one.topic].key_field]
         else:
             assert one.original == body
+            assert isinstance(one, Refused) or one.told()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import snowplow
-from streams.collector.events import Accepted, Outcome, Refused, Visit
+from streams.collector.events import Accepted, Implied, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
 from streams.collector.segment import BadBody
 from streams.collector.snowplow import decode_get, decode_post
@@ -35,7 +35,7 @@ def outcomes(event: dict[str, Any], visit: Visit = VISIT) -> list[Outcome]:
 
 
 def events(event: dict[str, Any], visit: Visit = VISIT) -> dict[str, dict[str, Any]]:
-    found = outcomes(event, visit)
+    found = [one.told() if isinstance(one, Implied) else one for one in outcomes(event, visit)]
     assert all(isinstance(one, Accepted) for one in found), found
     return {one.topic: one.event for one in found if isinstance(one, Accepted)}
 

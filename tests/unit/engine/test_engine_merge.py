@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from counting import CountingLogic
+from counting import CountingLogic, Event
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine.merge import SETTLE_MS, SourceBuffer, take
-from streams.engine.seam import PlainRecord, Unavailable
+from streams.engine.seam import PlainRecord, Record, Unavailable
 
-decode = CountingLogic().decode
+
+def decode(records: Sequence[Record]) -> list[Event]:
+    return [CountingLogic().decode(record) for record in records]
 
 
 def records(topic: str, times: list[int | None], first: int = 0) -> list[PlainRecord]:
@@ -86,10 +89,10 @@ def test_a_chunk_that_comes_twice_is_taken_once() -> None:
 def test_what_can_not_be_decoded_yet_stays_in_the_buffer() -> None:
     away = [True]
 
-    def flaky(record):  # type: ignore[no-untyped-def]
+    def flaky(chunk: Sequence[Record]) -> Any:
         if away[0]:
             raise Unavailable("registry")
-        return decode(record)
+        return decode(chunk)
 
     buffer = source("views", [1, 2])
     for _ in range(2):
@@ -153,10 +156,10 @@ def test_what_was_taken_is_not_lost_when_the_next_chunk_can_not_be_decoded_yet()
     views.accept(records("views", [3], first=2))
     away = True
 
-    def sometimes(record: PlainRecord) -> Any:
-        if away and record.offset == 2:
+    def sometimes(chunk: Sequence[Record]) -> Any:
+        if away and chunk[0].offset == 2:
             raise Unavailable("the registry")
-        return decode(record)
+        return decode(chunk)
 
     assert order(take([views], sometimes, lambda s, since: True, 10)) == [("views", 1), ("views", 2)]
     with pytest.raises(Unavailable):

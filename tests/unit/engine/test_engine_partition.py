@@ -54,6 +54,24 @@ def test_a_key_touched_often_is_written_once() -> None:
     assert len(effects.outputs) == 50
 
 
+@given(st.lists(st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.integers(1, 99)), max_size=5), max_size=8))
+def test_keys_are_counted_by_label_and_bytes_as_a_look_at_all_of_them_would(
+    batches: list[list[tuple[bytes, int]]],
+) -> None:
+    state = PartitionState(3, 12)
+    for number, events in enumerate(batches):
+        state.apply(batch_of(state, *events))
+        if number % 3 == 2:  # what is silent for long is deleted
+            batch = StateBatch(state, LOGIC)
+            batch.run_due(state.take_due(2**60, 1), 2**60)
+            state.apply(batch.effects([]))
+    counted = {label: count for label, count in (state.labels or {}).items() if count}
+    bytes_held, state.labels = state.bytes, None
+    state.restored()
+    state.count_labels(LOGIC)
+    assert (counted, bytes_held) == (state.labels, state.bytes)
+
+
 def test_a_key_that_was_made_and_deleted_in_one_batch_leaves_no_trace() -> None:
     batch = StateBatch(PartitionState(0, 1), LOGIC)
     batch.put(b"a", Count(1, 1), None)
@@ -113,7 +131,10 @@ def test_what_is_due_runs_and_commits_like_a_record() -> None:
     batch.run_due(state.take_due(at, 9), at)
     effects = batch.effects([])
     assert effects == Effects(
-        3, [Output("counted", b"a", b"silent 2")], {b"a": None}, Progress({"views": 1}, 110, True, 12)
+        3,
+        [Output("counted", b"a", b"silent 2")],
+        {b"a": None},
+        Progress({"views": 1}, 110, True, 12, labels={"more": 0}),
     )
     state.apply(effects)
     assert (state.values, state.take_due(2**60, 9)) == ({}, [])

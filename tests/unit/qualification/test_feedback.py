@@ -224,3 +224,41 @@ def test_the_demo_of_an_ended_episode_makes_no_second_sql() -> None:
     after, out = advance(resting, days(1) + 60 * DAY, DEFAULT)
     assert after is not None
     assert not [one for one in qualifications(out) if one["stage"] == "SQL"]
+
+
+def reports(*events: Event) -> list[tuple[int | None, str | None, int | None]]:
+    """(time in the stage that was left, reason of a rest, time to sales' first answer) of what sales said."""
+    _, out = told(*events)
+    return [
+        (one.stayed, one.rested, one.answered)
+        for one in out
+        if isinstance(one, Changed) and one.record["cause"] == "FEEDBACK"
+    ]
+
+
+def test_only_the_first_answer_to_an_sql_is_a_response_timed_by_when_both_happened() -> None:
+    assert reports(
+        *WAYS["sql"], feedback(days(0) + HOUR, "ACCEPTED"), feedback(days(1), "OPPORTUNITY"), feedback(days(9), "WON")
+    ) == [(None, None, HOUR), (DAY, None, None), (8 * DAY, None, None)]
+
+
+def test_a_rejection_is_a_response_and_rests_for_a_reason_that_the_model_names() -> None:
+    assert reports(*WAYS["sql"], feedback(days(2), "REJECTED", reason="no_budget")) == [(2 * DAY, "no_budget", 2 * DAY)]
+    assert reports(*WAYS["sql"], feedback(days(2), "REJECTED", reason="said so")) == [(2 * DAY, "other", 2 * DAY)]
+    assert reports(*WAYS["sql"], feedback(days(2), "REJECTED", reason="competitor")) == [(2 * DAY, None, 2 * DAY)]
+
+
+def test_what_sales_says_of_its_own_accord_is_no_response() -> None:
+    assert reports(*WAYS["mql"], feedback(days(1), "ACCEPTED"), feedback(days(2), "OPPORTUNITY")) == [
+        (DAY, None, None),
+        (DAY, None, None),
+    ]
+
+
+def test_an_sql_that_was_given_up_rests_without_a_response() -> None:
+    lead, _ = told(*WAYS["sql"])
+    _, out = advance(lead, days(20), DEFAULT)
+    assert [(one.record["cause"], one.stayed, one.rested, one.answered) for one in out if isinstance(one, Changed)] == [
+        ("SLA_BREACHED", None, None, None),
+        ("GAVE_UP", 14 * DAY, "other", None),
+    ]

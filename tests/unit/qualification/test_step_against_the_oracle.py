@@ -53,7 +53,7 @@ def same_story(done: Walk, history: Sequence[Happening], model: Model) -> None:
         (one.stage, one.path) for one in oracle.granted
     ]
     same_times(done.qualifications, [one.at for one in oracle.granted])
-    lines = _lines(done.scores)
+    lines = _lines(done.scores, ("visitor", model.band(0.0), "NONE"))
     assert [line[1:] for line in lines] == [line[1:] for line in oracle.lines]
     assert [at for at, *_ in lines] == [pytest.approx(at, abs=2, rel=0) for at, *_ in oracle.lines]
     if done.lead is None:
@@ -67,12 +67,12 @@ def same_times(records: Sequence[dict[str, Any]], times: Sequence[int]) -> None:
     assert [one["occurred_at"] for one in records] == [pytest.approx(at, abs=2, rel=0) for at in times]
 
 
-def _lines(scores: Sequence[dict[str, Any] | None]) -> list[tuple[int, str, str, str]]:
+def _lines(scores: Sequence[dict[str, Any] | None], unknown: tuple[str, str, str]) -> list[tuple[int, str, str, str]]:
     """When stage, band or route became another, by the scores that were written."""
     lines: list[tuple[int, str, str, str]] = []
-    last = ("visitor", "D", "NONE")
+    last = unknown
     for score in scores:
-        line = (score["stage"], score["fit_band"], score["route"]) if score else ("visitor", "D", "NONE")
+        line = (score["stage"], score["fit_band"], score["route"]) if score else unknown
         if line != last and score is not None:
             lines.append((score["as_of"], *line))
         last = line

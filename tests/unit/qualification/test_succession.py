@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import exp2
 from typing import Any
 
@@ -19,20 +20,27 @@ from handmade import (
     buyer,
     days,
     download,
+    feedback,
     page_view,
     pricing,
     profile,
+    when,
 )
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from lead_histories import LIVELY_DRAWN, Happening, models, walk
 
 from streams.qualification.decay import value_at
 from streams.qualification.events import Changed, Event, Qualified, Scored, Transition
+from streams.qualification.identity import receive
+from streams.qualification.interest import interest_at
 from streams.qualification.lead import Lead
-from streams.qualification.model.values import Group, Model
+from streams.qualification.messages import Link, Merge
+from streams.qualification.model.values import Group, Model, Rule
 from streams.qualification.receipt import verify_receipt
-from streams.qualification.step import After, advance, judged_at, step
-from streams.qualification.succession import carry_over, changes, half_lives_of, succeed
+from streams.qualification.state import State
+from streams.qualification.step import After, advance, advance_owned, judged_at, step
+from streams.qualification.succession import carry_over, change_to, differences, half_lives_of, succeed
 
 
 def told(events: Sequence[Event], model: Model, lead: Lead | None = None) -> Lead | None:
@@ -59,7 +67,18 @@ def with_groups(model: Model, version: str = "next", **groups: Group | None) -> 
 
 
 def succeeded(lead: Lead, model: Model, since: int, before: Model = DEFAULT) -> After:
-    return succeed(lead.copy(), half_lives_of(before), since, model)
+    """The lead after one change, from `before` to `model`."""
+    return through(lead, (before, 0), (model, since))
+
+
+def through(lead: Lead, *turns: tuple[Model, int], at_hand: Sequence[Model] | None = None, arrival: int = 0) -> After:
+    """The lead, judged by the first model, after the others took over; of them those `at_hand` judge it, else all."""
+    models = [model for model, _ in turns] if at_hand is None else at_hand
+    changes = [change_to(model, 0, since, arrival) for model, since in turns]
+    own = lead.copy()
+    own.judged_by = turns[0][0].identity
+    due = advance_owned(lead.copy(), 0, turns[0][0]).due
+    return succeed(own, due, changes, {model.identity: model for model in models})
 
 
 def causes(out: Sequence[Transition]) -> list[str]:
@@ -130,6 +149,94 @@ def test_it_does_not_matter_when_a_lead_is_looked_at() -> None:
     late = succeeded(lead, model, days(1))
     there = step(late.lead, event, days(40), model)
     assert (early[0], while_waiting + early[1]) == there
+
+
+@given(models(), models(), models(), LIVELY_DRAWN, st.lists(st.integers(0, 60), min_size=3, max_size=3))
+def test_a_lead_that_waited_for_several_models_is_as_one_that_was_seen_by_each(
+    first: Model, second: Model, third: Model, history: Sequence[Happening], gaps: list[int]
+) -> None:
+    lead = walk(history, first).lead
+    assume(lead is not None)
+    assert lead is not None
+    chain = [replace(model, version=str(number)) for number, model in enumerate((first, second, third, second))]
+    since = lead.as_of
+    turns = [(chain[0], 0)]
+    for model, gap in zip(chain[1:], gaps, strict=True):
+        since += gap * DAY
+        turns.append((model, since))
+    seen: Lead | None = lead
+    said: list[Transition] = []
+    for before, after in pairwise(turns):
+        if seen is not None:
+            now = through(seen, before, after)
+            said += now.transitions
+            seen = now.lead
+    waited = through(lead, *turns)
+    assert (waited.lead, waited.transitions) == (seen, said)
+
+
+GROUPS = ("a", "b", "c")
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> list[tuple[Model, int]]:
+    """Models with groups that come, go, are called otherwise and fade otherwise, and when each takes over."""
+    turns: list[tuple[Model, int]] = []
+    at, names = 0, GROUPS
+    for number in range(draw(st.integers(2, 5))):
+        lives = {
+            name: draw(st.sampled_from([6 * HOUR, 3 * DAY, 30 * DAY])) for name in draw(st.permutations(GROUPS))[:2]
+        }
+        old = [name for name in names if name not in lives]
+        was = dict(zip([name for name in lives if name not in names], old, strict=False)) if draw(st.booleans()) else {}
+        groups = {name: Group(name, life, was=was.get(name)) for name, life in lives.items()}
+        rules = {"activity": (Rule("any", "activity", when("activity"), next(iter(groups)), points=1.0),)}
+        turns.append((replace(UNLIMITED, version=str(number), groups=groups, rules=rules, inactivity=None), days(at)))
+        names = tuple(groups)
+        at += draw(st.integers(0, 30))
+    return turns
+
+
+@given(chains(), st.integers(0, 20))
+def test_groups_go_through_models_that_are_not_at_hand_any_more(turns: list[tuple[Model, int]], number: int) -> None:
+    models = [model for model, _ in turns]
+    lead = known(buyer(days(0)), *(activity(days(0) + n, "x") for n in range(number)), model=models[0])
+    here, gone = through(lead, *turns).lead, through(lead, *turns, at_hand=models[-1:]).lead
+    assert here is not None
+    assert gone is not None
+    assert (gone.groups, gone.strongest, gone.as_of) == (here.groups, here.strongest, here.as_of)
+    assert gone.judged_by == models[-1].identity
+
+
+@given(models(), models(), models(), LIVELY_DRAWN, st.integers(0, 90), st.integers(0, 90))
+def test_time_never_goes_back_whatever_was_due_while_no_worker_ran(
+    first: Model, second: Model, third: Model, history: Sequence[Happening], gap: int, other: int
+) -> None:
+    lead = walk(history, first).lead
+    assume(lead is not None)
+    assert lead is not None
+    second, third = replace(second, version="second"), replace(third, version="third")
+    since = lead.as_of + gap * DAY
+    turns = ((first, 0), (second, since), (third, since + other * DAY))
+    after = through(lead, *turns, at_hand=[third])
+    times = [one.record["occurred_at"] for one in after.transitions if isinstance(one, (Changed, Qualified))]
+    assert times == sorted(times)
+    assert all(at >= since + other * DAY for at in times)
+    assert after.lead is None or after.lead.as_of == since + other * DAY
+    assert all(verify_receipt(one.record) == [] for one in after.transitions if isinstance(one, Qualified))
+
+
+@pytest.mark.parametrize("half_life", [1, HOUR, 6 * HOUR])
+def test_an_old_booking_is_taken_back_exactly_after_a_change_to_a_very_short_half_life(half_life: int) -> None:
+    lead = known(profile(days(0), name="V"), booking(days(0)), activity(days(300), "email_reply"))
+    model = with_groups(DEFAULT, intent=Group("intent", half_life))
+    after = succeeded(lead, model, days(300)).lead
+    assert after is not None
+    left = after.groups["intent"][0]
+    assert left == pytest.approx(60 * exp2(-300 / 45))
+    back = told([booking(days(300) + half_life, "CANCELLED")], model, after)
+    assert back is not None
+    assert abs(value_at(*back.groups["intent"], days(300) + half_life, half_life)) < 1e-9 * left
 
 
 def test_a_lower_threshold_makes_mqls_of_leads_that_do_nothing_more() -> None:
@@ -211,7 +318,7 @@ def test_a_group_that_is_gone_takes_its_points_and_evidence_with_it() -> None:
     assert after is not None
     assert set(after.groups) == set(after.strongest) == {"web", "content"}
     assert after.bookings[0].given == ()
-    back = succeed(after, half_lives_of(with_groups(DEFAULT, intent=None)), days(2), DEFAULT).lead
+    back = succeeded(after, DEFAULT, days(2), with_groups(DEFAULT, intent=None)).lead
     assert back is not None
     assert "intent" not in back.groups
 
@@ -235,6 +342,25 @@ def test_whom_a_persona_disqualified_is_a_lead_again_when_there_is_no_such_perso
     stays = succeeded(lead, replace(DEFAULT, version="same"), days(1))
     assert stays.lead is not None
     assert (stays.lead.stage, causes(stays.transitions)) == ("disqualified", [])
+
+
+@pytest.mark.parametrize("persona_first", [True, False])
+def test_whom_sales_disqualified_for_ever_stays_so_though_a_persona_on_top_of_it_goes(persona_first: bool) -> None:
+    never = feedback(days(1), "REJECTED", reason="competitor")
+    student = profile(days(0) if persona_first else days(2), job_title="student")
+    lead = known(*sorted([buyer(days(0)), student, never], key=lambda one: one.occurred_at))
+    assert (lead.stage, lead.persona) == ("disqualified", "student")
+    after = succeeded(lead, replace(DEFAULT, version="open", negative_personas=()), days(3))
+    assert after.lead is not None
+    assert (after.lead.stage, causes(after.transitions)) == ("disqualified", [])
+
+
+def test_whom_sales_took_back_is_disqualified_by_nobody_but_a_later_persona() -> None:
+    never, taken_back = feedback(days(1), "REJECTED", reason="competitor"), feedback(days(2), "OPPORTUNITY")
+    lead = known(buyer(days(0)), never, taken_back, feedback(days(3), "LOST"), profile(days(4), job_title="student"))
+    after = succeeded(lead, replace(DEFAULT, version="open", negative_personas=()), days(5)).lead
+    assert after is not None
+    assert (lead.stage, after.stage) == ("disqualified", "lead")
 
 
 def test_due_times_are_those_of_the_new_model() -> None:
@@ -266,6 +392,44 @@ def test_a_lead_whose_former_model_is_unknown_keeps_its_values() -> None:
     assert carried.groups == lead.groups
 
 
+def past_of(anon: str, model: Model) -> Merge:
+    """What is sent to `u1` when a visitor who downloaded something turns out to be it."""
+    visitor = known(download(days(1), "BOTTOM"), page_view(days(1)), model=model)
+    sent = receive(anon, visitor, Link(anon, "u1", f"link of {anon}", days(2), days(2)), 0, model)
+    (merge,) = [one for one in sent.transitions if isinstance(one, Merge)]
+    return merge
+
+
+def test_a_past_that_comes_from_a_newer_model_keeps_what_this_one_has_not_heard_of_until_it_has() -> None:
+    old, new = with_groups(DEFAULT, "old", content=None, web=Group("web", 10 * DAY, cap=40)), DEFAULT
+    lead: State | None = known(buyer(days(0)), model=old)
+    for anon in ("a", "b"):
+        lead = receive("u1", lead, past_of(anon, new), days(2), old, None).state
+    assert isinstance(lead, Lead)
+    assert lead.written is not None
+    assert lead.written.stage == "lead", "to the old model a download is worth nothing"
+    _, out = step(lead, booking(days(2)), days(2), old)
+    assert [verify_receipt(one.record) for one in out if isinstance(one, Qualified)] == [[]]
+    changes = [change_to(old, 0, days(0), 0), change_to(new, 0, days(3), 0)]
+    after = succeed(lead, None, changes, {old.identity: old, new.identity: new})
+    assert after.lead is not None
+    assert value_at(*after.lead.groups["content"], days(1), 60 * DAY) == pytest.approx(40.0)
+    assert [one.points for one in after.lead.strongest["content"]] == [20.0, 20.0]
+    assert (after.lead.stage, set(after.lead.groups)) == ("mql", {"content", "web"})
+    (granted,) = [one.record for one in after.transitions if isinstance(one, Qualified)]
+    assert verify_receipt(granted) == []
+
+
+def test_a_past_that_comes_from_an_older_model_brings_nothing_that_is_gone() -> None:
+    old, new = DEFAULT, with_groups(DEFAULT, "new", content=None)
+    after = receive("u1", known(buyer(days(0)), model=new), past_of("a", old), days(2), new, None)
+    assert isinstance(after.state, Lead)
+    assert interest_at(after.state, new, days(2)) == pytest.approx(2 ** (-1 / 30))
+    gone = with_groups(DEFAULT, "third", content=None)
+    carry_over(after.state, half_lives_of(new), days(3), gone)
+    assert set(after.state.groups) == {"web"}
+
+
 def test_the_same_again_says_nothing() -> None:
     lead = known(buyer(days(0)), pricing(days(0)), download(days(0)))
     after = succeeded(lead, replace(DEFAULT, version="again"), days(1))
@@ -278,10 +442,10 @@ def test_changes_are_said_in_words() -> None:
     model = with_groups(
         DEFAULT, email=None, web=None, site=Group("site", 7 * DAY, was="web"), content=Group("content", 90 * DAY)
     )
-    assert changes(half_lives_of(DEFAULT), model) == [
+    assert differences(half_lives_of(DEFAULT), model) == [
         "group web goes on as site",
         "half-life of site: 7 d after 30 d",
         "group email is dropped with its points",
         "half-life of content: 90 d after 60 d",
     ]
-    assert changes(half_lives_of(DEFAULT), DEFAULT) == []
+    assert differences(half_lives_of(DEFAULT), DEFAULT) == []

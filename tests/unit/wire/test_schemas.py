@@ -47,7 +47,7 @@ FIELDS = {
     "ForwardedEvent": "topic partition offset timestamp key value hops passed",
     "MergedState": "passed state half_lives",
     "LinkedAddress": "to",
-    "ForgottenAlias": "target",
+    "ForgottenAlias": "target until? erased",
 }
 SYMBOLS = {
     "FunnelStage": "TOP MIDDLE BOTTOM UNKNOWN",
@@ -134,7 +134,7 @@ def test_every_time_is_in_milliseconds() -> None:
     }
     assert names == {
         *("occurred_at", "sent_at", "scheduled_for", "qualified_until", "respond_by", "as_of", "seen_at"),
-        *("timestamp", "arrival"),
+        *("timestamp", "arrival", "until"),
     }
 
 

@@ -35,7 +35,9 @@ EDGES: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from([-1, 0, 1, 2**33, 2**34 - 1, 2**34, 2**41 - 1, 2**41, LATEST, LATEST + 1]),
         st.integers(0, LATEST),
     ),
-    "number": st.sampled_from([0.0, -1.5, 1e308, float("inf"), float("-inf"), float("nan")]),
+    "number": st.sampled_from(
+        [0.0, -1.5, 1e18, -1e18, 1.1e18, -1.1e18, 1e308, float("inf"), float("-inf"), float("nan")]
+    ),
     "attributes": st.one_of(
         st.dictionaries(TEXTS, TEXTS, max_size=2),
         st.integers(MAX_ATTRIBUTES, MAX_ATTRIBUTES + 1).map(lambda count: {str(n): "" for n in range(count)}),

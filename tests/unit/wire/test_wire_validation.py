@@ -75,6 +75,8 @@ def test_a_key_that_is_not_the_topics_key_field_is_invalid(topic: str, event: di
         ("activities", {**ACTIVITY, "kind": "x" * 1001}, "kind is longer than 1,000 bytes"),
         ("activities", {**ACTIVITY, "value": math.nan}, "value is nan, not a number"),
         ("activities", {**ACTIVITY, "value": -math.inf}, "value is -inf, not a number"),
+        ("activities", {**ACTIVITY, "value": 1.5e308}, "value is 1.5e+308; from -1e+18 to 1e+18 is taken"),
+        ("lead-profiles", profile(annual_revenue=-2e18), "annual_revenue is -2e+18; from -1e+18 to 1e+18 is taken"),
         ("activities", {**ACTIVITY, "attributes": {str(n): "" for n in range(65)}}, "attributes has 65 keys"),
         (
             "activities",

@@ -11,7 +11,7 @@ import pytest
 from streams.qualification.decay import value_at
 from streams.qualification.model.check import Report, check_model
 from streams.qualification.model.loading import load_model
-from streams.qualification.model.ways import Way, in_words
+from streams.qualification.model.ways import MOST_TRIED, Way, in_words
 
 DAY = 86_400_000
 DEFAULT = (files("streams.qualification.model") / "default.yaml").read_text(encoding="utf-8")
@@ -48,6 +48,49 @@ def way(report: Report, stage: str, *steps: tuple[int, str], days: int = 1, path
         if one.stage == stage and one.steps == steps and one.days == days and (path is None or one.path == path)
     )
     return found
+
+
+def test_of_very_many_rules_the_strongest_are_tried() -> None:
+    rules = "".join(
+        f'  - {{name: r{n}, on: page_view, when: {{url: "*/x{n}*"}}, group: web, points: {n / 20}, also: true}}\n'
+        for n in range(1, 481)
+    )
+    checked = report(("interest:\n", f"interest:\n{rules}"))
+    assert way(checked, "MQL", (1, "r480")).lasts_ms
+    assert all(int(name[1:]) > 480 - MOST_TRIED for one in checked.ways for _, name in one.steps)
+
+
+# --- times that flood ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("sla: {respond_within: 5ms, give_up: 14d}", "sla.respond_within is 5ms"),
+        ("sla: {respond_within: 5ms, give_up: 20ms}", "sla.give_up is 20ms"),
+        ("rest: {default: 59s}", "rest.default is 59s"),
+        ("rest: {reasons: {no_budget: 1ms}}", "rest.reasons.no_budget is 1ms"),
+        ("inactivity: {after: 1s, group: web, points: -1}", "inactivity.after is 1s"),
+        ("visitor_ttl: 30s", "visitor_ttl is 30s"),
+        (
+            "sla: {respond_within: 5m, give_up: 20m}\nrest: {default: 10m}",
+            "an SQL that nobody answers is given up and back with sales after 30m",
+        ),
+    ],
+)
+def test_times_so_short_that_they_flood_are_warned_of(section: str, says: str) -> None:
+    checked = report(text=SMALL + section)
+    assert checked.ok
+    assert [warning for warning in checked.warnings if says in warning], checked.warnings
+
+
+def test_points_that_fade_within_a_minute_are_warned_of() -> None:
+    assert any("groups.web.half_life is 500ms" in one for one in report(("30d", "500ms")).warnings)
+
+
+@pytest.mark.parametrize("rest", ["", "rest: {default: never}"])
+def test_times_of_minutes_and_more_are_not_warned_of(rest: str) -> None:
+    assert report(text=SMALL + "sla: {respond_within: 1m, give_up: 2h}\nvisitor_ttl: 1m\n" + rest).warnings == ()
 
 
 # --- contradictions -------------------------------------------------------------------------------------

@@ -215,6 +215,8 @@ def test_attributes_are_read_as_the_test_needs_them() -> None:
     ):
         assert profile(spec, attributes=known), spec
     assert not profile({"attributes.plan": {"at_least": 1}}, attributes=known)
+    for text in ("inf", "1e999", "nan"):
+        assert not profile({"attributes.seats": {"at_least": 1}}, attributes={"seats": text})
     assert not profile({"attributes": {"has": "Plan"}}, attributes=known)
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.qualification.model.loading import ModelError, load_model
+from streams.qualification.model.loading import MOST_GROUPS, ModelError, load_model
 from streams.qualification.model.nodes import LARGEST, MOST_SHOWN
+from streams.qualification.model.sections import LONGEST_NAME
 from streams.qualification.model.units import LONGEST_MS, format_duration, parse_duration, parse_per_day
 from streams.qualification.model.values import Inactivity, PointsPer, Rest, Sla, Visits
 
@@ -146,6 +147,35 @@ def test_rest_may_be_for_ever() -> None:
         ("points: 1}", "points: many}", '5: interest[0].points: found "many", expected a number'),
         ("points: 1}", "points: 1e999}", "5: interest[0].points: "),
         ("points: 1}", "points: 1.5e999}", "5: interest[0].points: "),
+        ("points: 1}", "points: 1.5e308}", "5: interest[0].points: found 1.5e308, expected 0 or a number from 1e-09"),
+        ("points: 1}", "points: -1000000001}", "5: interest[0].points: found -1000000001, expected 0 or a number"),
+        ("points: 1}", "points: 1.0e-10}", "5: interest[0].points: found 1.0e-10, expected 0 or a number"),
+        ("{half_life: 30d}", "{half_life: 30d, cap: 1.0e10}", "3: groups.web.cap: found 1.0e10"),
+        ("{half_life: 30d}", "{half_life: 30d, floor: -1.0e-320}", "3: groups.web.floor: found -1.0e-320"),
+        ("{half_life: 30d}", "{half_life: 30d, was: %s}" % ("w" * 101), "3: groups.web.was: found 101 characters"),
+        ("interest: {warm: 20,", "interest: {warm: 1.0e-320,", "8: matrix.interest.warm: found 1.0e-320"),
+        ("mql: {interest: 20", "mql: {interest: 1.5e308", "10: mql.interest: found 1.5e308"),
+        (
+            "points: 1}",
+            "points_per: {field: duration_ms, each: 1.0e19, points: 1}}",
+            "5: interest[0].points_per.each: found 1.0e19",
+        ),
+        (
+            "points: 1}",
+            "points: 1, when: {duration_ms: {at_least: 1.0e300}}}",
+            "5: interest[0].when.duration_ms.at_least: found 1e+300, expected a number from -1e+18 to 1e+18",
+        ),
+        (
+            "points: 1}",
+            "points_per: {field: duration_ms, each: 1, points: 1, at_most: 2147483648}}",
+            "5: interest[0].points_per.at_most: found 2147483648, expected a whole number from 1 to 1000000000",
+        ),
+        ("name: page", 'name: "a\\ud800"', "5: interest[0].name: found half a character"),
+        ("model: small-1", 'model: "v\\uD800"', "1: model: found half a character"),
+        ("model: small-1", 'model: "\\ud83d\\ude00"', "1: model: found half a character"),
+        ("{half_life: 30d}", '{half_life: 30d, "\\udfff": 1}', "3: groups.web: found half a character"),
+        ("model: small-1", f"model: {'v' * 101}", "1: model: found 101 characters, expected at most 100"),
+        ("  web:", '  " ": {half_life: 3d}\n  web:', "3: groups. : found an entry without a name"),
         (", points: 1}", "}", "5: interest[0]: found neither points nor points_per"),
         (
             "points: 1}",
@@ -293,6 +323,9 @@ def test_of_very_many_problems_the_first_are_shown_and_the_rest_counted() -> Non
         ("x" * (LARGEST + 1), "characters, expected a model of at most"),
         ("- 1", "m.yaml:1: found a list, expected a mapping of model"),
         ("? [a]\n: b", "found a list or mapping as a key"),
+        ('model: "\\U00110000"', "not YAML"),
+        ('model: "\\UFFFFFFFF"', "not YAML"),
+        ("%YAML 1." + "9" * 5_000 + "\n---\nmodel: x", "not YAML"),
     ],
     ids=lambda value: value[:25],
 )
@@ -312,6 +345,50 @@ def test_a_damaged_model_loads_or_is_refused_and_never_breaks_the_loader(data: s
     except ModelError:
         return
     assert model.sql_paths
+
+
+def many(count: int, line: str) -> str:
+    return "".join(line % {"n": number} for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("facts:\n" + many(101, "  f%(n)d: {on: download}\n"), "facts: found 101 entries, expected at most 100"),
+        ("fit:\n" + many(501, "  - {when: {company: c%(n)d}, points: 1}\n"), "fit: found 501 entries"),
+        (
+            "negative_personas:\n" + many(501, "  - {name: p%(n)d, when: {company: c%(n)d}}\n"),
+            "negative_personas: found 501 entries",
+        ),
+    ],
+)
+def test_more_than_a_lead_s_record_could_hold_is_refused(section: str, says: str) -> None:
+    found = problems(SMALL + section)
+    assert any(says in problem for problem in found), found
+
+
+def test_more_groups_than_a_receipt_could_show_are_refused() -> None:
+    groups = many(MOST_GROUPS, "  g%(n)d: {half_life: 1d}\n")
+    found = changed("  web: {half_life: 30d}\n", f"  web: {{half_life: 30d}}\n{groups}")
+    assert f"groups: found {MOST_GROUPS + 1} entries, expected at most {MOST_GROUPS}" in found[0]
+
+
+def test_a_fit_rule_is_called_by_the_beginning_of_a_long_condition() -> None:
+    model = load_model(
+        SMALL + f"fit: [{{when: {{job_title: [{', '.join(f'boss{n}' for n in range(90))}]}}, points: 5}}]"
+    )
+    (rule,) = model.fit
+    assert len(rule.name) == LONGEST_NAME
+    assert rule.name.endswith("…")
+    assert rule.when.matches({"job_title": "Boss89"})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a{99999999999}", "(?L)a", "(?au)a", "(" * 5_000, "[", "(?P<1>a)", "(?<=a*)b", r"\N{nothing}"]
+)
+def test_what_is_no_regular_expression_is_refused(pattern: str) -> None:
+    found = problems(SMALL + f"fit: [{{when: {{company: {{matches: '{pattern}'}}}}, points: 5}}]")
+    assert any("not a regular expression" in problem for problem in found), found
 
 
 # --- units ----------------------------------------------------------------------------------------------

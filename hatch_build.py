@@ -1,0 +1,84 @@
+"""Compiles the short way for page views (streams/fastpath) and what the engine does per key, where that can be done.
+
+A C compiler and Python's own headers are all it takes. Where there is no compiler, Zig's is installed for the build;
+where there are no headers, the package is installed without the short way and works all the same, some times slower.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+#: module -> its one source, beside which its headers are
+_MODULES = {
+    "streams.fastpath._native": "streams/fastpath/native/module.c",
+    "streams.engine._native": "streams/engine/native/envelopes.c",
+}
+_COMPILERS = ("cc", "gcc", "clang")
+
+
+class CompiledParts(BuildHookInterface):
+    PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """What the build needs beyond hatchling."""
+        if not _wanted():
+            return []
+        return ["setuptools >= 77"] if _compiler() else ["setuptools >= 77", "ziglang ~= 0.17.0"]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if not _wanted():
+            self.app.display_warning("No Python.h: installing without the compiled parts")
+            return
+        try:
+            built = _compile(Path(self.root))
+        except Exception as error:
+            self.app.display_warning(f"Installing without the compiled parts: {error}")
+            return
+        build_data["artifacts"] += built
+        build_data["infer_tag"] = True
+        build_data["pure_python"] = False
+
+
+def _wanted() -> bool:
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return headers.is_file() and not os.environ.get("LEADSTREAM_PURE")
+
+
+def _compiler() -> str | None:
+    return os.environ.get("CC") or next(filter(None, map(shutil.which, _COMPILERS)), None)
+
+
+def _compile(root: Path) -> list[str]:
+    """Compile in place. Returns the libraries, relative to `root`."""
+    from setuptools import Distribution, Extension
+
+    if _compiler() is None:
+        os.environ["CC"] = f"{sys.executable} -m ziglang cc"
+        os.environ["LDSHARED"] = f"{os.environ['CC']} -shared"
+    os.chdir(root)
+    extensions = [
+        Extension(
+            name,
+            [source],
+            depends=[str(one) for one in Path(source).parent.glob("*.h")],
+            # A fused multiply-add would round otherwise than Python does.
+            extra_compile_args=["-O2", "-ffp-contract=off"],
+            libraries=["m"],
+        )
+        for name, source in _MODULES.items()
+    ]
+    command = Distribution({"name": "leadstream", "ext_modules": extensions}).get_command_obj("build_ext")
+    command.inplace = True
+    with tempfile.TemporaryDirectory() as room:
+        command.build_temp = command.build_lib = room
+        command.ensure_finalized()
+        command.run()
+    return [command.get_ext_filename(name) for name in _MODULES]

@@ -1,0 +1,6 @@
+def wrap_all(
+    version: int, packed: dict[bytes, tuple[bytes, int | None]], changed: dict[bytes, bytes | None]
+) -> None: ...
+def apply_all(
+    versions: bytes, values: dict[bytes, bytes], changed: dict[bytes, bytes | None], taken: set[bytes]
+) -> tuple[list[tuple[int, bytes]], int]: ...

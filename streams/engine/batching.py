@@ -1,0 +1,76 @@
+"""What a batch does once for each key that changed: into envelopes, and into the state. Compiled where that could be
+done at installation (`native/envelopes.c`); here is what it means.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+from streams.engine.envelope import READ, VERSION, due_of, wrap
+
+
+def _compiled() -> ModuleType | None:
+    if os.environ.get("LEADSTREAM_PURE"):
+        return None
+    try:
+        from streams.engine import _native
+    except ImportError:  # installed without a compiler
+        return None
+    return _native
+
+
+_native = _compiled()
+_VERSIONS = bytes(READ)
+
+Packed = dict[bytes, tuple[bytes, int | None]]
+Changed = dict[bytes, bytes | None]
+
+
+def wrap_all(packed: Packed, changed: Changed) -> None:
+    """Put each key's (packed state, due time in ms or None) into its envelope, and that into `changed`."""
+    if _native is not None:
+        _native.wrap_all(VERSION, packed, changed)
+    else:
+        plain_wrap_all(packed, changed)
+
+
+def plain_wrap_all(packed: Packed, changed: Changed) -> None:
+    """`wrap_all` in plain words."""
+    for key, (payload, due) in packed.items():
+        changed[key] = wrap(payload, due)
+
+
+Applied = tuple[list[tuple[int, bytes]], int]
+
+
+def apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> Applied:
+    """Put `changed` into `values`, None for what is gone.
+
+    Returns the (due time, key) for which a timer must be set, and by how many bytes keys and values have grown. A later
+    due time needs no timer of its own, as the earlier one finds it when it comes up; one that was `taken` is no more.
+    """
+    if _native is not None:
+        applied: Applied = _native.apply_all(_VERSIONS, values, changed, taken)
+        return applied
+    return plain_apply_all(values, changed, taken)
+
+
+def plain_apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> Applied:
+    """`apply_all` in plain words."""
+    timers, grown = [], 0
+    for key, value in changed.items():
+        before = values.get(key)
+        if before is not None:
+            grown -= len(key) + len(before)
+        if value is None:
+            values.pop(key, None)
+            continue
+        values[key] = value
+        grown += len(key) + len(value)
+        due = due_of(value)
+        if due is not None:
+            known = due_of(before) if before is not None else None
+            if known is None or due < known or key in taken:
+                timers.append((due, key))
+    return timers, grown

@@ -1,0 +1,29 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+class View:
+    time: int
+    value: bytes
+
+class Decoder:
+    def __init__(self, fields: tuple[tuple[str, bool, bool, int, int], ...], largest: int, oldest: int) -> None: ...
+    def accept(self, prefix: bytes) -> None: ...
+    def decode(self, records: Sequence[Any], otherwise: Callable[[Any], Any]) -> list[Any]: ...
+
+class Stepper:
+    def __init__(self, **described: Any) -> None: ...
+    def run(
+        self,
+        items: list[Any],
+        start: int,
+        values: dict[bytes, bytes],
+        opened: dict[bytes, Any],
+        packed: dict[bytes, tuple[bytes, int | None]],
+        stream_time: int | None,
+        partition: int,
+    ) -> tuple[int, int | None, int | None]: ...
+    def take_ignored(self) -> dict[str, int]: ...
+
+def event_digest(text: str) -> bytes: ...
+def murmur2(key: bytes) -> int: ...
+def is_utf8(text: bytes) -> bool: ...

@@ -1,0 +1,285 @@
+/* MessagePack, as much of it as a packed lead holds. Every read is checked against the end; 0 means "not as expected",
+ * and then somebody slower looks at it. What is written is what msgspec writes, byte for byte. */
+#ifndef LEADSTREAM_MSGPACK_H
+#define LEADSTREAM_MSGPACK_H
+
+#include <stdlib.h>
+
+#include "span.h"
+
+typedef struct {
+    const uint8_t *at, *end;
+} Reader;
+
+static inline uint64_t big(const uint8_t *p, int bytes) {
+    uint64_t number = 0;
+    while (bytes--)
+        number = number << 8 | *p++;
+    return number;
+}
+
+static inline int has(const Reader *in, int64_t bytes) {
+    return in->end - in->at >= bytes;
+}
+
+/* A header whose length stands in `bytes` bytes behind the first. */
+static inline int sized(Reader *in, int bytes, uint64_t *size) {
+    if (!has(in, 1 + bytes))
+        return 0;
+    *size = big(in->at + 1, bytes);
+    in->at += 1 + bytes;
+    return 1;
+}
+
+static inline int read_nil(Reader *in) {
+    if (!has(in, 1) || *in->at != 0xc0)
+        return 0;
+    in->at++;
+    return 1;
+}
+
+static int read_int(Reader *in, int64_t *number) {
+    if (!has(in, 1))
+        return 0;
+    uint8_t first = *in->at;
+    if (first < 0x80 || first >= 0xe0) {
+        *number = (int8_t)first;
+        in->at++;
+        return 1;
+    }
+    if (first < 0xcc || first > 0xd3)
+        return 0;
+    int bytes = 1 << ((first - 0xcc) & 3);
+    if (!has(in, 1 + bytes))
+        return 0;
+    uint64_t raw = big(in->at + 1, bytes);
+    in->at += 1 + bytes;
+    if (first <= 0xcf) {
+        if (raw > INT64_MAX)
+            return 0;
+        *number = (int64_t)raw;
+    } else {
+        int shift = 64 - 8 * bytes;
+        *number = (int64_t)(raw << shift) >> shift;
+    }
+    return 1;
+}
+
+static int read_float(Reader *in, double *number) {
+    if (!has(in, 9) || *in->at != 0xcb)
+        return 0;
+    uint64_t raw = big(in->at + 1, 8);
+    memcpy(number, &raw, 8);
+    in->at += 9;
+    return 1;
+}
+
+static int read_bool(Reader *in, int *truth) {
+    if (!has(in, 1) || (*in->at & 0xfe) != 0xc2)
+        return 0;
+    *truth = *in->at++ & 1;
+    return 1;
+}
+
+static int take_bytes(Reader *in, uint64_t size, Span *found) {
+    if ((uint64_t)(in->end - in->at) < size)
+        return 0;
+    *found = (Span){in->at, (int64_t)size};
+    in->at += size;
+    return 1;
+}
+
+static int read_text(Reader *in, Span *text) {
+    uint64_t size;
+    if (!has(in, 1))
+        return 0;
+    uint8_t first = *in->at;
+    if ((first & 0xe0) == 0xa0) {
+        size = first & 0x1f;
+        in->at++;
+    } else if (first < 0xd9 || first > 0xdb || !sized(in, 1 << (first - 0xd9), &size)) {
+        return 0;
+    }
+    return take_bytes(in, size, text);
+}
+
+static int read_text_or_nil(Reader *in, Span *text) {
+    if (read_nil(in)) {
+        *text = NO_SPAN;
+        return 1;
+    }
+    return read_text(in, text);
+}
+
+static int read_binary(Reader *in, Span *bytes) {
+    uint64_t size;
+    if (!has(in, 1))
+        return 0;
+    uint8_t first = *in->at;
+    return first >= 0xc4 && first <= 0xc6 && sized(in, 1 << (first - 0xc4), &size) && take_bytes(in, size, bytes);
+}
+
+static int read_array(Reader *in, uint64_t *count) {
+    if (!has(in, 1))
+        return 0;
+    uint8_t first = *in->at;
+    if ((first & 0xf0) == 0x90) {
+        *count = first & 0x0f;
+        in->at++;
+        return 1;
+    }
+    return (first == 0xdc || first == 0xdd) && sized(in, first == 0xdc ? 2 : 4, count);
+}
+
+static int read_map(Reader *in, uint64_t *count) {
+    if (!has(in, 1))
+        return 0;
+    uint8_t first = *in->at;
+    if ((first & 0xf0) == 0x80) {
+        *count = first & 0x0f;
+        in->at++;
+        return 1;
+    }
+    return (first == 0xde || first == 0xdf) && sized(in, first == 0xde ? 2 : 4, count);
+}
+
+/* Pass over one value, whatever it is, and over what it holds: `left` counts values still to be passed. */
+static int skip(Reader *in) {
+    uint64_t left = 1, count;
+    while (left) {
+        Span span;
+        int64_t number;
+        double real;
+        int truth;
+        if (!has(in, 1))
+            return 0;
+        uint8_t first = *in->at;
+        left--;
+        if ((first & 0xf0) == 0x90 || first == 0xdc || first == 0xdd) {
+            if (!read_array(in, &count))
+                return 0;
+            left += count;
+        } else if ((first & 0xf0) == 0x80 || first == 0xde || first == 0xdf) {
+            if (!read_map(in, &count))
+                return 0;
+            left += 2 * count;
+        } else if (!(read_int(in, &number) || read_text(in, &span) || read_nil(in) || read_float(in, &real) ||
+                     read_bool(in, &truth) || read_binary(in, &span))) {
+            return 0;
+        }
+        if (left > (uint64_t)(in->end - in->at))
+            return 0;
+    }
+    return 1;
+}
+
+/* Room of a fixed size to write in; what does not fit sets `full`. */
+typedef struct {
+    uint8_t *start, *at, *end;
+    int full;
+} Writer;
+
+static inline uint8_t *claim(Writer *out, int64_t bytes) {
+    if (out->end - out->at < bytes) {
+        out->full = 1;
+        return NULL;
+    }
+    uint8_t *place = out->at;
+    out->at += bytes;
+    return place;
+}
+
+static inline void write_raw(Writer *out, Span bytes) {
+    uint8_t *place = claim(out, bytes.size);
+    if (place && bytes.size)
+        memcpy(place, bytes.at, (size_t)bytes.size);
+}
+
+static void write_head(Writer *out, uint8_t first, uint64_t number, int bytes) {
+    uint8_t *place = claim(out, 1 + bytes);
+    if (!place)
+        return;
+    *place++ = first;
+    while (bytes--)
+        *place++ = (uint8_t)(number >> (8 * bytes));
+}
+
+static void write_int(Writer *out, int64_t number) {
+    uint64_t raw = (uint64_t)number;
+    if (number >= 0) {
+        if (number < 0x80)
+            write_head(out, (uint8_t)number, 0, 0);
+        else if (number <= 0xff)
+            write_head(out, 0xcc, raw, 1);
+        else if (number <= 0xffff)
+            write_head(out, 0xcd, raw, 2);
+        else if (number <= 0xffffffffLL)
+            write_head(out, 0xce, raw, 4);
+        else
+            write_head(out, 0xcf, raw, 8);
+    } else if (number >= -32)
+        write_head(out, (uint8_t)raw, 0, 0);
+    else if (number >= INT8_MIN)
+        write_head(out, 0xd0, raw, 1);
+    else if (number >= INT16_MIN)
+        write_head(out, 0xd1, raw, 2);
+    else if (number >= INT32_MIN)
+        write_head(out, 0xd2, raw, 4);
+    else
+        write_head(out, 0xd3, raw, 8);
+}
+
+static void write_float(Writer *out, double number) {
+    uint64_t raw;
+    memcpy(&raw, &number, 8);
+    write_head(out, 0xcb, raw, 8);
+}
+
+static void write_nil(Writer *out) {
+    write_head(out, 0xc0, 0, 0);
+}
+
+static void write_bool(Writer *out, int truth) {
+    write_head(out, truth ? 0xc3 : 0xc2, 0, 0);
+}
+
+static void write_text(Writer *out, Span text) {
+    if (text.size < 0) {
+        write_nil(out);
+        return;
+    }
+    if (text.size < 32)
+        write_head(out, (uint8_t)(0xa0 | text.size), 0, 0);
+    else if (text.size <= 0xff)
+        write_head(out, 0xd9, (uint64_t)text.size, 1);
+    else if (text.size <= 0xffff)
+        write_head(out, 0xda, (uint64_t)text.size, 2);
+    else
+        write_head(out, 0xdb, (uint64_t)text.size, 4);
+    write_raw(out, text);
+}
+
+static void write_binary_head(Writer *out, int64_t size) {
+    if (size <= 0xff)
+        write_head(out, 0xc4, (uint64_t)size, 1);
+    else if (size <= 0xffff)
+        write_head(out, 0xc5, (uint64_t)size, 2);
+    else
+        write_head(out, 0xc6, (uint64_t)size, 4);
+}
+
+static void write_array(Writer *out, uint64_t count) {
+    if (count < 16)
+        write_head(out, (uint8_t)(0x90 | count), 0, 0);
+    else
+        write_head(out, count <= 0xffff ? 0xdc : 0xdd, count, count <= 0xffff ? 2 : 4);
+}
+
+static void write_map(Writer *out, uint64_t count) {
+    if (count < 16)
+        write_head(out, (uint8_t)(0x80 | count), 0, 0);
+    else
+        write_head(out, count <= 0xffff ? 0xde : 0xdf, count, count <= 0xffff ? 2 : 4);
+}
+
+#endif

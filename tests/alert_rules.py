@@ -1,0 +1,50 @@
+"""The alert rules, and the same rules at a pace that a test can wait for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RULES = Path(__file__).parents[1] / "deploy" / "prometheus" / "alerts.yaml"
+RUNBOOK = RULES.parents[1] / "runbook.md"
+#: Every window and offset of the rules, in seconds of a server that scrapes every second.
+_WINDOWS = {
+    "5m": 6, "10m": 8, "15m": 8, "30m": 8, "1h": 10, "6h": 12, "1d": 15, "3d": 15, "28d": 15, "1w": 10,
+}  # fmt: skip
+#: A record that is old, in seconds.
+_OLD = {"> 300": "> 5"}
+
+
+def groups(text: str | None = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load(text or RULES.read_text())["groups"]
+    return found
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in groups() for rule in group["rules"] if "alert" in rule]
+
+
+def quick(expr: str) -> str:
+    """The expression with short windows. Fails for a window that has no short form yet."""
+    for slow, fast in _OLD.items():
+        expr = expr.replace(slow, fast)
+    expr = re.sub(r"\[(\w+)\]", lambda found: f"[{_WINDOWS[found[1]]}s]", expr)
+    return re.sub(r"offset (\w+)", lambda found: f"offset {_WINDOWS[found[1]]}s", expr)
+
+
+def quick_rules() -> str:
+    """The rules file with short windows, and alerts that fire at once."""
+    read = groups()
+    for group in read:
+        for rule in group["rules"]:
+            rule["expr"] = quick(rule["expr"])
+            rule.pop("for", None)
+    return yaml.safe_dump({"groups": read})
+
+
+def unfiltered(expr: str) -> str:
+    """The expression with comparisons that answer 0 or 1: it is empty only when something in it is."""
+    return re.sub(r" (>|<|==) ", r" \1 bool ", expr)

@@ -1,0 +1,248 @@
+"""Everything that runs in production, small: broker, worker, collector, relay and Prometheus, under demo traffic.
+
+`python -m tests.operations_bed --minutes 5 --out deploy/grafana/pictures` plots the dashboards, the funnel of the
+demo's thirty days, the pipeline of the same people as if all were live.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+from confluent_kafka import Producer
+
+from streams.kafka import ensure_topics, producer_config
+from streams.local.broker import EmbeddedBroker
+from streams.local.demo.diary import Happening
+from streams.local.demo.journeys import journeys
+from streams.monitoring.dashboards import BOARDS, PIPELINE, Board
+from streams.monitoring.dashboards.pictures import plot_boards
+from streams.wire.codec import Codec
+from tests.crm_servers import Answer, Subscriber, serving
+from tests.integration.collector_bed import RunningCollector, running_collector
+from tests.processes import eventually, free_port, leadstream
+from tests.prometheus import Prometheus, running_prometheus
+from tests.relay_bed import running_relay, webhook
+
+PARTITIONS = 4
+#: Sales' answers that the demo's people do not give.
+_ANSWERS = (("WON", None), ("REJECTED", "competitor"), ("REJECTED", "not now"), ("LOST", "no_budget"))
+
+
+class Ports(NamedTuple):
+    worker: int
+    collector: int
+    relay: int
+
+
+class HookedWorker:
+    """A worker process that can be held up, ended and started again; its log goes on in one file."""
+
+    def __init__(self, bootstrap: str, folder: Path, *arguments: str) -> None:
+        self.log = folder / "worker.log"
+        #: While these files are there, it fetches nothing, and its restores wait.
+        self.silent, self.held = folder / "silent", folder / "held"
+        self._command = [sys.executable, "-m", "tests.hooked_worker", "worker", "--bootstrap", bootstrap, *arguments]
+        self.process: subprocess.Popen[bytes] | None = None
+        self._readies = 0
+
+    def start(self) -> None:
+        self._readies = self._ready_lines()
+        env = {**os.environ, "SILENT_WHILE": str(self.silent), "HELD_WHILE": str(self.held)}
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(self._command, stdout=out, stderr=subprocess.STDOUT, env=env)
+
+    def await_ready(self) -> None:
+        process = self.process
+        assert process is not None
+        eventually(
+            lambda: process.poll() is not None or self._ready_lines() > self._readies,
+            f"the worker is not ready, see {self.log}",
+        )
+        assert process.poll() is None, self.log.read_text()
+
+    def _ready_lines(self) -> int:
+        return self.log.read_text().count("\nready ") if self.log.exists() else 0
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(20)
+
+
+class Bed(NamedTuple):
+    """All of it, running. Logs are in `folder`, by name of the program."""
+
+    folder: Path
+    broker: EmbeddedBroker
+    ports: Ports
+    worker: HookedWorker
+    collector: RunningCollector
+    relay: subprocess.Popen[bytes]
+    subscriber: Subscriber
+    prometheus: Prometheus
+
+    def log_of(self, program: str) -> str:
+        return (self.folder / program / {"relay": "log"}.get(program, f"{program}.log")).read_text()
+
+    def health(self, probe: str) -> tuple[int, str]:
+        """Status and text of a probe of the worker; 0 while nothing listens."""
+        try:
+            answer = requests.get(f"http://127.0.0.1:{self.ports.worker}/health/{probe}", timeout=5)
+        except requests.ConnectionError:
+            return 0, ""
+        return answer.status_code, answer.text.strip()
+
+
+@contextmanager
+def running_bed(folder: Path, rules: Sequence[Path] = (), *arguments: str) -> Iterator[Bed]:
+    """`arguments` go to worker, collector and relay. Ended with the block."""
+    for name in ("worker", "collector", "relay"):
+        (folder / name).mkdir(parents=True)
+    with ExitStack() as stack:
+        broker = stack.enter_context(EmbeddedBroker(data_dir=folder / "kafka"))
+        ensure_topics(broker.bootstrap, partitions=PARTITIONS)
+        ports = Ports(free_port(), free_port(), free_port())
+        metrics = [("--metrics-port", str(port), *arguments) for port in ports]
+        worker = HookedWorker(broker.bootstrap, folder / "worker", "--session-timeout", "6", *metrics[0])
+        stack.callback(worker.stop)
+        worker.start()
+        worker.await_ready()
+        collector = stack.enter_context(running_collector(broker.bootstrap, folder / "collector", *metrics[1]))
+        subscriber = stack.enter_context(serving(Subscriber()))
+        relay = stack.enter_context(
+            running_relay(broker.bootstrap, folder / "relay", {"crm": webhook(subscriber.url)}, *metrics[2])
+        )
+        targets = {f"leadstream-{name}": [port] for name, port in ports._asdict().items()}
+        prometheus = stack.enter_context(running_prometheus(folder / "prometheus", targets, rules))
+        yield Bed(folder, broker, ports, worker, collector, relay, subscriber, prometheus)
+
+
+@contextmanager
+def traffic(bed: Bed, seconds: float) -> Iterator[None]:
+    """Trackers at work, as long as the block lasts: the demo's thirty days in `seconds`, as if they happened now, and
+    visitors over HTTP.
+    """
+    stop = threading.Event()
+    workers = [
+        threading.Thread(target=_visits, args=(bed, stop)),
+        threading.Thread(target=_journeys, args=(bed.broker.bootstrap, stop, seconds)),
+    ]
+    for one in workers:
+        one.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for one in workers:
+            one.join(30)
+
+
+def history(bed: Bed, seconds: float) -> None:
+    """Publish the thirty days until now of four times as many people as the demo has, in `seconds`."""
+    happenings = [one for seed in range(1, 5) for one in journeys(seed, int(time.time() * 1000), f"-{seed}")]
+    happenings.sort(key=lambda one: one[1]["occurred_at"])
+    _publish(bed.broker.bootstrap, happenings, seconds, threading.Event(), live=False)
+
+
+def _journeys(bootstrap: str, stop: threading.Event, seconds: float) -> None:
+    _publish(bootstrap, journeys(1, int(time.time() * 1000)), seconds, stop, live=True)
+
+
+def _publish(
+    bootstrap: str, happenings: Sequence[Happening], seconds: float, stop: threading.Event, live: bool
+) -> None:
+    producer, codec = Producer(producer_config(bootstrap)), Codec()
+    begin = time.time()
+    for number, (topic, event) in enumerate(happenings):
+        if stop.wait(max(0.0, begin + number * seconds / len(happenings) - time.time())):
+            return
+        if live:
+            event["occurred_at"] = int(time.time() * 1000)
+        producer.produce(topic, codec.encode(topic, event), event["lead_id"].encode())
+        if number % 100 == 0:
+            producer.produce("page-views", b"of an old tracker", b"visitor")
+        producer.poll(0)
+    producer.flush(30)
+
+
+def _visits(bed: Bed, stop: threading.Event) -> None:
+    """Visitors whose tracker is the collector's, some that send nonsense, and a subscriber that fails now and then."""
+    for number in itertools.count():
+        visitor = {"type": "page", "anonymousId": f"guest-{number % 40}", "messageId": f"page-{number}"}
+        page = {**visitor, "properties": {"url": "https://example.com/pricing", "referrer": "https://example.org/"}}
+        batch = [page, {"type": "track"}] if number % 10 == 0 else [page]
+        try:
+            bed.collector.post("/v1/batch", {"batch": batch})
+            if number % 20 == 0:
+                bed.collector.get("/nothing")
+                bed.subscriber.misbehave(Answer(503))
+        except requests.ConnectionError:
+            pass  # a test has ended the collector
+        if stop.wait(0.2):
+            return
+
+
+def sales_answers(bed: Bed) -> None:
+    """Four leads book demos, and sales answers each; one waits in vain beyond its SLA."""
+    now = time.time_ns() // 1_000_000
+    lines = []
+    for number, (disposition, reason) in enumerate(_ANSWERS):
+        lead = f"asks-{number}"
+        lines.append(_line("demo-bookings", lead, now - 60_000, booking_id="b", status="BOOKED"))
+        lines.append(_line("sales-feedback", lead, now - 50_000, disposition=disposition, reason=reason))
+    answer = leadstream("publish", "--bootstrap", bed.broker.bootstrap, "-", input="\n".join(lines).encode())
+    assert answer.returncode == 0, answer.stderr
+
+
+def _line(topic: str, lead_id: str, at: int, **fields: object) -> str:
+    return json.dumps({"topic": topic, "event": {"lead_id": lead_id, "occurred_at": at, **fields}})
+
+
+def caught_up(bed: Bed) -> None:
+    """Wait until nothing waits anywhere, and Prometheus has seen it."""
+    lag = "sum(leads_consumer_lag_records) + sum(leads_relay_lag_records) + sum(leads_relay_waiting_events)"
+    eventually(lambda: bed.prometheus.value(lag) == 0, "the workers or the relay lag")
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--minutes", type=float, default=6.0)
+    options.add_argument("--out", type=Path, required=True)
+    given = options.parse_args()
+    for board in BOARDS:
+        _picture(board, given.minutes * 60, given.out)
+    return 0
+
+
+def _picture(board: Board, seconds: float, out: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="leadstream-bed-") as name, running_bed(Path(name)) as bed:
+        if board is PIPELINE:
+            with traffic(bed, seconds):
+                sales_answers(bed)
+                time.sleep(seconds)
+        else:
+            history(bed, seconds - 15)
+            sales_answers(bed)
+            time.sleep(10)
+        print(plot_boards(bed.prometheus.url, seconds, out, [board]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

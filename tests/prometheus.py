@@ -1,0 +1,181 @@
+"""A real Prometheus for tests: the one on the path, else the one out of Debian's package, in the user's cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from streams.local.jars import cache_folder
+from tests.processes import eventually, free_port
+
+_MISSING = (
+    "These tests need prometheus and promtool on the path (version 2.42 or later). On Debian and Ubuntu they bring "
+    "the package by themselves; here {}. Install Prometheus, or leave these tests out with "
+    "-m 'not prometheus'."
+)
+
+
+class Programs(NamedTuple):
+    """Where the programs are."""
+
+    prometheus: Path
+    promtool: Path
+
+
+@cache
+def programs() -> Programs:
+    """The server and its tool, downloaded once if need be. Several tests may ask at the same time."""
+    found = shutil.which("prometheus"), shutil.which("promtool")
+    if found[0] and found[1]:
+        return Programs(Path(found[0]), Path(found[1]))
+    folder = cache_folder().parent / "debian" / "prometheus"
+    if not folder.is_dir():
+        _unpack(folder)
+    return Programs(folder / "usr" / "bin" / "prometheus", folder / "usr" / "bin" / "promtool")
+
+
+def _unpack(folder: Path) -> None:
+    """apt checks what it downloads by the archive's signature."""
+    for program in ("apt-get", "dpkg-deb"):
+        assert shutil.which(program), _MISSING.format(f"there is no {program}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        room = Path(name)
+        room.chmod(0o755)
+        download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", "prometheus"]
+        if not _done(download, room):
+            # No package lists yet, or old ones: fetch some of our own, which takes no rights.
+            (room / "lists").mkdir()
+            own = ["-o", f"Dir::State::lists={room / 'lists'}", "-o", f"Dir::Cache={room}", "-o", "Debug::NoLocking=1"]
+            update = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", *own, "update"]
+            assert _done(update, room), _MISSING.format("apt-get update failed")
+            assert _done([*download[:-2], *own, *download[-2:]], room), _MISSING.format("apt-get has no such package")
+        (package,) = room.glob("prometheus_*.deb")
+        subprocess.run(["dpkg-deb", "-x", str(package), str(room / "files")], check=True, timeout=120)
+        try:
+            (room / "files").rename(folder)
+        except OSError:
+            assert folder.is_dir()  # another process was faster
+
+
+def _done(command: Sequence[str], folder: Path) -> bool:
+    return not subprocess.run(command, cwd=folder, timeout=300, check=False, stderr=subprocess.DEVNULL).returncode
+
+
+def promtool(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [programs().promtool, *arguments], input=input, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+class Series(NamedTuple):
+    """A series of a query's answer: its labels and (Unix time, value) pairs."""
+
+    labels: Mapping[str, str]
+    points: list[tuple[float, float]]
+
+
+class Prometheus:
+    """A running server."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The data of an answer of the API. Raises AssertionError with Prometheus' own words."""
+        address = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{parameters}: {error.read().decode()}") from None
+
+    def now(self, query: str) -> list[Series]:
+        """The answer at this moment: a series has one point, a scalar is a series without labels."""
+        data = self.get("query", query=query)
+        if data["resultType"] == "scalar":
+            return [Series({}, [_point(data["result"])])]
+        return [Series(one["metric"], [_point(one["value"])]) for one in data["result"]]
+
+    def value(self, query: str) -> float | None:
+        """The value of the only series of the answer, None when there is none."""
+        found = self.now(query)
+        assert len(found) < 2, found
+        return found[0].points[0][1] if found else None
+
+    def over(self, query: str, start: float, end: float, step: float) -> list[Series]:
+        data = self.get("query_range", query=query, start=start, end=end, step=step)
+        return [Series(one["metric"], [_point(pair) for pair in one["values"]]) for one in data["result"]]
+
+    def firing(self) -> set[str]:
+        return {one["labels"]["alertname"] for one in self.get("alerts")["alerts"] if one["state"] == "firing"}
+
+
+def _point(pair: Sequence[Any]) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])
+
+
+@contextmanager
+def running_prometheus(
+    folder: Path, targets: Mapping[str, Sequence[int]], rules: Sequence[Path] = (), every: str = "1s"
+) -> Iterator[Prometheus]:
+    """A server that scrapes ports of 127.0.0.1, by job, and has scraped each once; ended with the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "prometheus.yml"
+    scrapes = [
+        {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}]}
+        for job, ports in targets.items()
+    ]
+    times = {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every}
+    config.write_text(
+        yaml.safe_dump({"global": times, "rule_files": [str(one) for one in rules], "scrape_configs": scrapes})
+    )
+    port = free_port()
+    log = folder / "prometheus.log"
+    command = [
+        programs().prometheus, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
+    ]  # fmt: skip
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "GOMAXPROCS": "1"})
+    server = Prometheus(port)
+    try:
+        eventually(lambda: process.poll() is not None or _serves(server, targets), f"not ready, see {log}")
+        assert process.poll() is None, log.read_text()
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(20)
+
+
+def _serves(server: Prometheus, targets: Mapping[str, Sequence[int]]) -> bool:
+    try:
+        return len(server.now("up")) == sum(map(len, targets.values()))
+    except (OSError, AssertionError):
+        return False
+
+
+def settled(server: Prometheus, query: str, wanted: float, patience: float = 60.0) -> None:
+    """Wait until a query has this value."""
+    deadline = time.monotonic() + patience
+    while (found := server.value(query)) != wanted:
+        assert time.monotonic() < deadline, f"{query} is {found}, not {wanted}"
+        time.sleep(0.2)

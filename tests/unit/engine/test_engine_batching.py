@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.engine.batching import Changed, apply_all, plain_apply_all, plain_wrap_all, wrap_all
+from streams.engine.envelope import check, due_of, wrap
+
+_keys = st.binary(min_size=1, max_size=2)
+_dues = st.none() | st.integers(1, 2**62)
+_packed = st.dictionaries(_keys, st.tuples(st.binary(max_size=70), _dues))
+
+
+@given(_packed)
+def test_the_compiled_envelopes_are_the_plain_ones(packed: dict[bytes, tuple[bytes, int | None]]) -> None:
+    compiled: Changed = {b"gone": None}
+    plain: Changed = {b"gone": None}
+    wrap_all(packed, compiled)
+    plain_wrap_all(packed, plain)
+    assert compiled == plain
+    for key, (_, due) in packed.items():
+        envelope = compiled[key]
+        assert envelope is not None
+        check(envelope)
+        assert due_of(envelope) == due
+
+
+@given(
+    st.dictionaries(_keys, st.tuples(st.binary(max_size=9), _dues)),
+    st.dictionaries(_keys, st.none() | st.tuples(st.binary(max_size=9), _dues)),
+    st.sets(_keys),
+)
+def test_the_compiled_state_changes_as_the_plain_one(
+    before: dict[bytes, tuple[bytes, int | None]],
+    news: dict[bytes, tuple[bytes, int | None] | None],
+    taken: set[bytes],
+) -> None:
+    one = {key: wrap(*pair) for key, pair in before.items()}
+    other = dict(one)
+    changed = {key: None if pair is None else wrap(*pair) for key, pair in news.items()}
+    assert apply_all(one, changed, taken) == plain_apply_all(other, changed, taken)
+    assert one == other
+
+
+def test_what_is_no_envelope_is_refused_by_both() -> None:
+    for damaged in (b"", b"\x02short", b"\x09" + b"x" * 20):
+        for one in (apply_all, plain_apply_all):
+            with pytest.raises(ValueError, match=r"envelope|version|empty|short|bytes long"):
+                one({}, {b"k": damaged}, set())

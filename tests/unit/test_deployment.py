@@ -1,0 +1,218 @@
+"""The deployment's files: valid by their own schemas, pinned, and true to the code they deploy."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from streams import __version__
+from streams.cli import command
+from streams.engine.config import EngineConfig
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = DEPLOY / "compose" / "compose.yaml"
+KUBERNETES = DEPLOY / "kubernetes"
+BIN = Path(sys.executable).parent
+BUILT_IN = ("apps/v1", "v1", "policy/v1", "networking.k8s.io/v1")
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return found
+
+
+def ours() -> dict[str, dict[str, Any]]:
+    """The compose services that run leadstream."""
+    return {name: one for name, one in compose()["services"].items() if one["image"].startswith("leadstream:")}
+
+
+def documents() -> list[tuple[str, dict[str, Any]]]:
+    """All Kubernetes resources, as (file:name, resource)."""
+    return [
+        (f"{path.relative_to(KUBERNETES)}:{one['kind']}/{one['metadata']['name']}", one)
+        for folder in ("base", "kafka")
+        for path in sorted((KUBERNETES / folder).glob("*.yaml"))
+        if path.name != "kustomization.yaml"
+        for one in yaml.safe_load_all(path.read_text())
+    ]
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """Pod templates by the name of their controller."""
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"]
+        for _, one in documents()
+        if one["kind"] in ("Deployment", "StatefulSet")
+    }
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([BIN / words[0], *words[1:]], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_compose_file_is_valid() -> None:
+    done = run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_dockerfile_is_clean_and_its_image_runs_as_nobody_special() -> None:
+    dockerfile = DEPLOY / "Dockerfile"
+    done = run("hadolint", str(dockerfile))
+    assert done.returncode == 0, done.stdout
+    text = dockerfile.read_text()
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert len(bases) == 2
+    assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base) for base in bases)
+    assert re.findall(r"^USER (\S+)", text, re.MULTILINE) == ["10001:10001"]
+
+
+def test_what_the_image_installs_is_what_was_tested_with_hashes_and_no_registry() -> None:
+    pin = re.compile(r"^([A-Za-z0-9._-]+)==(\S+?)(?: ;.*)? \\?$", re.MULTILINE)
+
+    def pins(text: str) -> dict[str, str]:
+        return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pin.findall(text + " ")}
+
+    text = (DEPLOY / "requirements.txt").read_text()
+    installed = pins(text)
+    tested = pins((ROOT / "constraints.txt").read_text().replace("\n", " \n"))
+    assert installed.items() <= tested.items(), "make deploy/requirements.txt anew (deploy/operations.md, Upgrades)"
+    assert "://" not in text
+    assert len(re.findall(r"\\\n    --hash=sha256:[0-9a-f]{64}", text)) >= len(installed)
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", one)[0]).lower() for one in wanted} <= set(installed)  # type: ignore[index]
+
+
+def test_topics_users_and_alert_rules_are_what_the_code_says() -> None:
+    for path, text in runpy.run_path(str(KUBERNETES / "generate.py"))["generated"]().items():
+        assert path.read_text() == text, f"{path.name} is old: run deploy/kubernetes/generate.py"
+
+
+@pytest.mark.parametrize(("where", "resource"), [pytest.param(*one, id=one[0]) for one in documents()])
+def test_a_resource_is_valid(where: str, resource: dict[str, Any]) -> None:
+    if resource["apiVersion"] in BUILT_IN:
+        kubernetes_validate.validate(resource, "1.37", strict=True)
+    else:
+        assert resource["apiVersion"] in {
+            "kafka.strimzi.io/v1",
+            "keda.sh/v1alpha1",
+            "monitoring.coreos.com/v1",
+        }, where
+        assert resource["spec"]
+
+
+def test_every_file_is_part_of_a_kustomization_and_every_patch_finds_its_target() -> None:
+    kinds = {(one["kind"], one["metadata"]["name"]) for _, one in documents()}
+    for folder in ("base", "kafka", "overlays/dev", "overlays/production"):
+        said = yaml.safe_load((KUBERNETES / folder / "kustomization.yaml").read_text())
+        for name in said["resources"]:
+            assert (KUBERNETES / folder / name).exists()
+        here = {path.name for path in (KUBERNETES / folder).glob("*.yaml")} - {"kustomization.yaml"}
+        generated = {
+            file
+            for key in ("configMapGenerator", "secretGenerator")
+            for one in said.get(key, ())
+            for file in one["files"]
+        }
+        assert here <= {*said["resources"], *generated}
+        for patch in said.get("patches", ()):
+            target = patch["target"]
+            named = {name for kind, name in kinds if kind == target["kind"]}
+            assert named
+            assert target.get("name", next(iter(named))) in named
+
+
+def test_everything_is_pinned_and_of_this_version() -> None:
+    for service in compose()["services"].values():
+        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+    assert {one["image"] for one in ours().values()} == {f"leadstream:{__version__}"}
+    for overlay in ("dev", "production"):
+        (image,) = yaml.safe_load((KUBERNETES / "overlays" / overlay / "kustomization.yaml").read_text())["images"]
+        assert image["newTag"] == __version__
+
+
+def test_compose_listens_on_the_loopback_interface_alone() -> None:
+    published = [port for one in compose()["services"].values() for port in one.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def options() -> dict[str, set[str]]:
+    """The variables of each command's options."""
+    return {
+        name: {one.envvar for one in leaf.params if one.param_type_name == "option"}
+        for name, leaf in command().commands.items()
+        if not hasattr(leaf, "commands")
+    }
+
+
+def settings() -> Iterator[tuple[str, list[str], set[str]]]:
+    """(where, words of the command line, variables) of everything that runs leadstream."""
+    for name, service in ours().items():
+        yield f"compose {name}", service["command"], set(service["environment"])
+    (shared,) = [one for _, one in documents() if one["kind"] == "ConfigMap"]
+    for name, pod in pods().items():
+        (container,) = pod["containers"]
+        yield name, container["args"], {*shared["data"], *(one["name"] for one in container["env"])}
+
+
+def test_what_is_set_is_understood_by_the_command_it_is_set_for() -> None:
+    known = options()
+    seen = set()
+    for where, words, variables in settings():
+        seen.add(words[0])
+        flags = {word for word in words if word.startswith("--")}
+        assert {f"LEADSTREAM_{flag[2:].replace('-', '_').upper()}" for flag in flags} <= known[words[0]], where
+        # --log-format and the like are of some commands only, so others would pass over them: that is a mistake here.
+        assert variables <= known[words[0]], (where, variables - known[words[0]])
+    assert seen == {"topics", "collector", "worker", "relay"}
+
+
+def test_every_pod_and_service_is_held_as_tightly_as_it_can_be() -> None:
+    for name, pod in pods().items():
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True, name
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}, name
+        assert container["resources"]["limits"]["memory"], name
+        assert pod["enableServiceLinks"] is False, f"{name}: variables of Services would pass for options"
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), name
+        assert container["livenessProbe"]["httpGet"]["path"] == "/health/live", name
+    for name, service in ours().items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+
+
+def test_a_worker_has_a_name_that_stays_and_time_to_drain() -> None:
+    worker = pods()["leadstream-worker"]
+    (container,) = worker["containers"]
+    assert {"name": "LEADSTREAM_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}} in container[
+        "env"
+    ]
+    drain = EngineConfig.__dataclass_fields__["drain_s"].default
+    assert worker["terminationGracePeriodSeconds"] > drain + 5 + 15
+    named = [one["environment"]["LEADSTREAM_INSTANCE"] for name, one in ours().items() if name.startswith("worker")]
+    assert len(set(named)) == len(named) == 2
+    budgets = {one["metadata"]["name"]: one["spec"] for _, one in documents() if one["kind"] == "PodDisruptionBudget"}
+    assert {name: spec["maxUnavailable"] for name, spec in budgets.items()} == dict.fromkeys(pods(), 1)
+
+
+def test_a_role_logs_in_as_itself() -> None:
+    users = {one["metadata"]["name"] for _, one in documents() if one["kind"] == "KafkaUser"}
+    for name, pod in pods().items():
+        (container,) = pod["containers"]
+        said = {one["name"]: one.get("value") for one in container["env"]}
+        assert said["LEADSTREAM_SASL_USERNAME"] == name
+        assert name in users
+        (secret,) = [one["secret"]["secretName"] for one in pod["volumes"] if one["name"] == "user"]
+        assert secret == name
