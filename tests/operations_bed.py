@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import requests
 from confluent_kafka import Producer
+from tests.crm_servers import Answer, Subscriber, serving
 
 from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
@@ -30,7 +31,6 @@ from streams.local.demo.journeys import journeys
 from streams.monitoring.dashboards import BOARDS, PIPELINE, Board
 from streams.monitoring.dashboards.pictures import plot_boards
 from streams.wire.codec import Codec
-from tests.crm_servers import Answer, Subscriber, serving
 from tests.integration.collector_bed import RunningCollector, running_collector
 from tests.processes import eventually, free_port, leadstream
 from tests.prometheus import Prometheus, running_prometheus
