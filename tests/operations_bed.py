@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import requests
 from confluent_kafka import Producer
-from tests.crm_servers import Answer, Subscriber, serving
 
 from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
@@ -35,6 +34,7 @@ from tests.integration.collector_bed import RunningCollector, running_collector
 from tests.processes import eventually, free_port, leadstream
 from tests.prometheus import Prometheus, running_prometheus
 from tests.relay_bed import running_relay, webhook
+from tests.servers import Answer, Subscriber, serving
 
 PARTITIONS = 4
 #: Sales' answers that the demo's people do not give.
