@@ -7,6 +7,6 @@ Whatever is not plain is left, untouched, to the Python that decides: `streams.w
 run both beside each other. Without a compiler at installation there is no short way, and all goes the long one.
 """
 
-from streams.fastpath.pageviews import PageViews, ViewReader, compiled
+from streams.fastpath.pageviews import PageViews, ViewReader
 
-__all__ = ["PageViews", "ViewReader", "compiled"]
+__all__ = ["PageViews", "ViewReader"]
