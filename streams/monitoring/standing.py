@@ -12,7 +12,6 @@ from prometheus_client.registry import Collector
 from streams.engine.report import Lag, Report
 from streams.qualification.lead import STAGES
 
-
 #: A report that is older is not replaced: the event loop stands still, and what waits grows older.
 _OLD_SECONDS = 5.0
 
