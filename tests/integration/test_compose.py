@@ -15,6 +15,7 @@ import yaml
 
 from streams.local.broker import EmbeddedBroker
 from tests.processes import eventually, free_port, leadstream, running
+from tests.prometheus import promtool
 from tests.relay_bed import SECRETS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -93,3 +94,23 @@ def test_the_services_wait_for_the_topics_and_the_topics_for_kafka() -> None:
     for name in NAMES:
         assert SERVICES[name]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
     assert SERVICES["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
+
+
+@pytest.mark.prometheus
+def test_prometheus_takes_its_configuration_and_finds_every_program(tmp_path: Path) -> None:
+    config = (FOLDER / "prometheus.yaml").read_text()
+    mounts = dict(one.split(":")[1::-1] for one in SERVICES["prometheus"]["volumes"] if one.startswith("."))
+    for inside, outside in mounts.items():
+        config = config.replace(inside, str((FOLDER / outside).resolve()))
+    file = tmp_path / "prometheus.yaml"
+    file.write_text(config)
+    checked = promtool("check", "config", str(file))
+    assert checked.returncode == 0, checked.stderr
+    assert "rules found" in checked.stdout
+    scraped = {
+        target
+        for job in yaml.safe_load(config)["scrape_configs"]
+        for one in (*job.get("static_configs", ()), *job.get("dns_sd_configs", ()))
+        for target in one.get("targets", one.get("names"))
+    }
+    assert scraped == {"worker-1:9100", "worker-2:9100", "collector:9100", "relay"}
