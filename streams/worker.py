@@ -63,7 +63,9 @@ def run_worker(
     for drift in found.drift:
         log.warning("%s", drift)
     topics = tuple(topic.name for topic in SOURCE_TOPICS)
-    metrics = _Announcing(CollectorRegistry(), topics, tuple(model.rest.reasons))
+    metrics = _Announcing(
+        CollectorRegistry(), topics, tuple(reason for reason, lasts in model.rest.reasons.items() if lasts)
+    )
     codec = Codec(schema_registry)
     logic = LeadLogic(codec, model, found.partitions, lambda: time.time_ns() // 1_000_000, metrics, app_id)
     if model_file is not None:

@@ -177,11 +177,13 @@ class Engine:
         """Say how it stands; to be called now and then, on the event loop."""
         runners = {number: self._runners[number] for number in self._running}
         times = [one.state.stream_time for one in runners.values() if one.state.stream_time is not None]
+        now = wall_clock()
         self.report = Report(
             made_at=time.monotonic(),
+            at=now,
             assigned=self._assigned,
             running=frozenset(runners),
-            lag=self._waiting.lag(self.lag(), runners, wall_clock()),
+            lag=self._waiting.lag(self.lag(), runners, now),
             keys=keys_of(runners.values()),
             bytes=sum(one.state.bytes for one in runners.values()),
             stream_time=max(times, default=None),

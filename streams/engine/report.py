@@ -29,13 +29,14 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`made_at` is a monotonic clock in seconds. `assigned` is None before the group was joined; `running` are those
-    of them that are restored and at work. `keys`, by label, and `bytes` are of their states, `stream_time` (ms) is the
-    largest of theirs. `stalled_s`: for so long work is there and nothing was done, though nothing is known to be in the
-    way; `limit_s` of it end the process. `away`: no broker answers.
+    """`made_at` is a monotonic clock in seconds, `at` the wall clock in ms. `assigned` is None before the group was
+    joined; `running` are those of them that are restored and at work. `keys` (by label) and `bytes` are of their state,
+    `stream_time` (ms) is the largest of theirs. `stalled_s`: for so long work is there and nothing was done, though
+    nothing is known to be in the way; `limit_s` of it end the process. `away`: no broker answers.
     """
 
     made_at: float
+    at: int
     assigned: frozenset[int] | None
     running: frozenset[int]
     lag: Mapping[TP, Lag]

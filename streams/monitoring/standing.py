@@ -12,6 +12,9 @@ from prometheus_client.registry import Collector
 from streams.engine.report import Lag, Report
 from streams.qualification.lead import STAGES
 
+#: A report that is older is not replaced: the event loop stands still, and what waits grows older.
+_OLD_SECONDS = 5.0
+
 
 class StandingCollector(Collector):
     """`latest` gives the report, None before there is one; `now` is the wall clock in seconds."""
@@ -71,7 +74,10 @@ class StandingCollector(Collector):
             "Time since the oldest event occurred that has not taken effect; 0 when none waits. Large in an import.",
             labels=["topic"],
         )
+        # Of a report that was made as it should be what waited then may be long done: its age then is the one to tell.
         now = self._now()
+        if now - report.at / 1000 < _OLD_SECONDS:
+            now = report.at / 1000
         for topic, lags in waiting.items():
             arrived.add_metric([topic], _age(now, [lag.arrived for lag in lags if lag.arrived is not None]))
             occurred.add_metric([topic], _age(now, [lag.occurred for lag in lags if lag.occurred is not None]))

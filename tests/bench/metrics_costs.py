@@ -122,7 +122,7 @@ def _scrape() -> float:
     metrics = WorkerMetrics(CollectorRegistry(), _TOPICS)
     lag = {TP(topic, number): Lag(3, 1, 1) for topic in _TOPICS for number in range(PARTITIONS)}
     everything = frozenset(range(PARTITIONS))
-    report = Report(0.0, everything, everything, lag, {"visitor": 9}, 9, 9, False, 0.0, 60.0)
+    report = Report(0.0, 0, everything, everything, lag, {"visitor": 9}, 9, 9, False, 0.0, 60.0)
     metrics.watch(lambda: report)
     times = []
     for _ in range(20):

@@ -47,8 +47,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with running_bed(folder / "bed", [rules], "--log-format", "json") as running:
         with traffic(running, SECONDS):
             sales_answers(running)
-            many = 'sum(leads_qualifications_total{stage="SQL"}) > 12'
-            eventually(lambda: running.prometheus.now(many), "the journeys do not end")
+            several = 'sum(leads_qualifications_total{stage="SQL"}) > 8'
+            eventually(lambda: running.prometheus.now(several), "the journeys come to nothing")
         caught_up(running)
         yield running
 

@@ -166,7 +166,8 @@ def _over_time(axes: Any, panel: Panel, server: Server) -> None:
     axes.set_axisbelow(True)
     handles, names = axes.get_legend_handles_labels()
     if handles:
-        columns = max(2, min(4, panel.width // 2))
+        longest = max(map(len, names[:_MOST_LEGENDS]))
+        columns = max(1, min(4, int(panel.width / _COLUMNS * _WIDTH * 14 / (longest + 7))))
         axes.legend(
             handles[:_MOST_LEGENDS], names[:_MOST_LEGENDS], loc="upper left", bbox_to_anchor=(-0.02, -0.1),
             ncols=columns, frameon=False, fontsize=7.5, handlelength=1.0, columnspacing=1.0, labelcolor=_QUIET,

@@ -16,7 +16,7 @@ from streams.monitoring.serving import serve
 
 def report(**changes: Any) -> Report:
     values: dict[str, Any] = {
-        "made_at": 100.0, "assigned": frozenset({0, 1}), "running": frozenset({0, 1}), "lag": {}, "keys": {},
+        "made_at": 100.0, "at": 0, "assigned": frozenset({0, 1}), "running": frozenset({0, 1}), "lag": {}, "keys": {},
         "bytes": 0, "stream_time": None, "away": False, "stalled_s": 0.0, "limit_s": 60.0, **changes,
     }  # fmt: skip
     return Report(**values)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -131,11 +132,26 @@ def test_gauges_are_what_the_report_says_and_there_is_none_before_the_first() ->
         TP("downloads", 0): Lag(0),
     }
     report[0] = Report(
-        0.0, frozenset({0, 1}), frozenset({0}), lag, {"mql": 2, "alias": 1}, 900, 5_000, False, 0.0, 60.0
+        0.0,
+        int(NOW * 1000),
+        frozenset({0, 1}),
+        frozenset({0}),
+        lag,
+        {"mql": 2, "alias": 1},
+        900,
+        5_000,
+        False,
+        0.0,
+        60.0,
     )
     assert bed.value("leads_consumer_lag_records", topic="page-views", partition="0") == 7
     assert bed.value("leads_consumer_lag_seconds", topic="page-views") == pytest.approx(1.5)
     assert bed.value("leads_event_time_lag_seconds", topic="page-views") == pytest.approx(61.5)
+    for seconds, age in ((-1, 0.5), (-60, 1.5)):  # as of the report, unless that was made long ago
+        fresh = report[0]
+        report[0] = dataclasses.replace(fresh, at=int((NOW + seconds) * 1000))
+        assert bed.value("leads_consumer_lag_seconds", topic="page-views") == pytest.approx(age)
+        report[0] = fresh
     assert bed.value("leads_consumer_lag_seconds", topic="downloads") == 0
     assert bed.value("leads_tracked", stage="mql") == 2
     assert bed.value("leads_tracked", stage="customer") == 0
