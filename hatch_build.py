@@ -7,6 +7,7 @@ where there are no headers, the package is installed without the short way and w
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -56,6 +57,13 @@ def _compiler() -> str | None:
     return os.environ.get("CC") or next(filter(None, map(shutil.which, _COMPILERS)), None)
 
 
+def _revision(root: Path) -> str:
+    """What the compiled modules say they are: `REVISION` of streams/engine/compiled.py."""
+    found = re.search(r"^REVISION = (\d+)$", (root / "streams/engine/compiled.py").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 def _compile(root: Path) -> list[str]:
     """Compile in place. Returns the libraries, relative to `root`."""
     from setuptools import Distribution, Extension
@@ -68,6 +76,7 @@ def _compile(root: Path) -> list[str]:
         Extension(
             name,
             [source],
+            define_macros=[("LEADSTREAM_REVISION", _revision(root))],
             depends=[str(one) for one in Path(source).parent.glob("*.h")],
             # A fused multiply-add would round otherwise than Python does.
             extra_compile_args=["-O2", "-ffp-contract=off"],

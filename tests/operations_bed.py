@@ -30,11 +30,11 @@ from streams.local.demo.journeys import journeys
 from streams.monitoring.dashboards import BOARDS, PIPELINE, Board
 from streams.monitoring.dashboards.pictures import plot_boards
 from streams.wire.codec import Codec
-from tests.crm_servers import Answer, Subscriber, serving
 from tests.integration.collector_bed import RunningCollector, running_collector
 from tests.processes import eventually, free_port, leadstream
 from tests.prometheus import Prometheus, running_prometheus
 from tests.relay_bed import running_relay, webhook
+from tests.servers import Answer, Subscriber, serving
 
 PARTITIONS = 4
 #: Sales' answers that the demo's people do not give.

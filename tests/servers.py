@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -132,3 +134,14 @@ class Subscriber(Server):
 
     def events(self) -> list[dict[str, Any]]:
         return [one.json["data"] for one in self.heard]
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """The status that a request is answered with."""
+    request = urllib.request.Request(url, body, dict(headers), method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            status: int = answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    return status

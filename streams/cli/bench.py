@@ -23,7 +23,7 @@ def bench(context: typer.Context) -> None:
     """Measure leadstream beside its peers on this machine: events a second, restore, latency, the collector. Minutes.
 
     Peers are a stock Faust agent, Quix Streams, Kafka Streams (needs a JDK) and a bare confluent-kafka loop; the
-    collector's is a bare hello-world (needs wrk). Needs a checkout of the source; `leadstream bench --help` lists the
+    collector's is a bare hello-world. Needs a checkout of the source; `leadstream bench --help` lists the
     options.
 
     Examples:

@@ -9,7 +9,14 @@ say nothing, which uvicorn leaves to a proxy. JSON is msgspec's: 1.1 us for such
 into a dictionary, the standard library 4.3 us; and msgspec hands out the bytes of each message of a batch, which a
 dead letter needs, at no cost (1.5 us a message; orjson 1.2 without the bytes, 1.6 with).
 
-`tests/bench/collector.py` measures the collector beside a bare hello-world: CPUTABLE
+`tests/bench/collector.py` measures the collector beside a bare hello-world of the same server: a single event a request
+costs 101 us of CPU time (9,900 a CPU second, 0.18 of hello-world's 55,300), one of fifty in a request 28 us (36,200,
+0.65; three rounds on two cores shared with others, half-load p50 31 and 37 ms). Six tenths of hello-world on single
+events is out of reach here: a server that only reads the body, publishes it and awaits the broker's word has 0.27 (65
+us: threads that wake each other twice a request, for the body and for the confirmation, and librdkafka), so the
+collector is at 0.6 of what durability leaves. Of its own some 25 us, JSON, mapping, checks and Avro are half; the rest
+is headers, keys, limits and metrics. Tried without a gain: longer linger, polling less often, no compression, another
+server.
 """
 
 from __future__ import annotations

@@ -4,24 +4,11 @@ done at installation (`native/envelopes.c`); here is what it means.
 
 from __future__ import annotations
 
-import os
-from types import ModuleType
-
 from streams.engine import envelope
+from streams.engine.compiled import compiled
 from streams.engine.envelope import READ, due_of, wrap
 
-
-def _compiled() -> ModuleType | None:
-    if os.environ.get("LEADSTREAM_PURE"):
-        return None
-    try:
-        from streams.engine import _native
-    except ImportError:  # installed without a compiler
-        return None
-    return _native
-
-
-_native = _compiled()
+_native = compiled("streams.engine._native")
 _VERSIONS = bytes(READ)
 
 Packed = dict[bytes, tuple[bytes, int | None]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network
 from types import ModuleType
 from typing import Any, Protocol
 
+from streams.engine.compiled import compiled
 from streams.engine.envelope import READ
 from streams.engine.seam import Item, PackedBatch, Record
 from streams.qualification.due import thresholds_of
@@ -25,24 +25,16 @@ from streams.wire.limits import MAX_VALUE_BYTES, limits_of
 from streams.wire.schemas import shipped
 from streams.wire.validation import MAX_AGE_MS
 
-try:
-    from streams.fastpath import _native
-except ImportError:  # installed without a compiler
-    _native = None  # type: ignore[assignment]
-
 log = logging.getLogger(__name__)
 
+#: Where the compiled part is.
+MODULE = "streams.fastpath._native"
 TOPIC = "page-views"
 _KIND = "page_view"
 #: Verdicts on pages, user agents and addresses that are remembered, each: as many as a large site has.
 _REMEMBERED = 16_384
 #: The only number of a page view that points can be measured by.
 _MEASURED = "duration_ms"
-
-
-def compiled() -> ModuleType | None:
-    """The compiled part, None where there is none or LEADSTREAM_PURE is set."""
-    return None if os.environ.get("LEADSTREAM_PURE") else _native
 
 
 class Counter(Protocol):
@@ -63,7 +55,7 @@ class ViewReader:
     @classmethod
     def compiled(cls, codec: Codec) -> ViewReader | None:
         """None where there is no compiled part."""
-        native = compiled()
+        native = compiled(MODULE)
         return None if native is None else cls(codec, native)
 
     def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Item]:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 # A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
 disable_created_metrics()
 
+#: Who has not waited for so long and waits again has something new to tell.
+_WAIT_ENDS_SECONDS = 10.0
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _LATENCIES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _COMMITS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
@@ -82,6 +84,7 @@ class WorkerMetrics(Observer):
         self._restoring: dict[int, int] = {}
         self._lock = threading.Lock()  # restores run in threads of their own
         self._warned_of_strays = False
+        self._waited_at = float("-inf")
         self._ignoring: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
 
     def _funnel(self, registry: CollectorRegistry, reasons: Sequence[str]) -> None:
@@ -228,6 +231,13 @@ class WorkerMetrics(Observer):
 
     def restored(self, partition: int, keys: int, seconds: float) -> None:
         self.restoring(partition, 0, 0)
+
+    def waiting(self, reason: str) -> None:
+        """Every partition says so every second; the log says it once."""
+        now = time.monotonic()
+        if now - self._waited_at > _WAIT_ENDS_SECONDS:
+            log.warning("waiting: %s", reason)
+        self._waited_at = now
 
     def aborted(self, partition: int) -> None:
         self._commits.labels("aborted").inc()

@@ -74,7 +74,7 @@ def _in_order(raws: list[Raw], topics: tuple[str, ...], consumer: str, codec: Co
                 items.append(found)
             elif isinstance(found, Unreadable):
                 print(f"{raw.topic} {raw.partition}/{raw.offset}: {found.bad.detail}", file=sys.stderr)
-    return iter(sorted(items, key=lambda item: item.record["sequence"]))
+    return iter(sorted(items, key=lambda item: item.order))
 
 
 def _records(bootstrap: str) -> Iterator[Raw]:

@@ -8,6 +8,7 @@ what comes fresh comes within milliseconds of the others, and `lanes` waits for 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -69,25 +70,38 @@ class Merge:
         return 0 if stream is None else len(stream.waiting)
 
     def take(self, most: int) -> list[Raw]:
-        """Up to `most` records that may go now."""
+        """Records that may go now: about `most`, since those of one instant go together and are put in order later."""
         taken: list[Raw] = []
         for group, streams in self._groups.items():
-            while len(taken) < most and (raw := self._next(group, streams)) is not None:
-                taken.append(raw)
+            horizon, last = self._horizon(group, streams), -1
+            while (stream := _earliest(streams)) is not None:
+                at = stream.waiting[0].at
+                if at >= horizon or (len(taken) >= most and at != last):
+                    break
+                taken.append(stream.waiting.popleft())
+                last = at
         return taken
 
-    def _next(self, group: object, streams: dict[Place, _Stream]) -> Raw | None:
-        given = [stream for stream in streams.values() if stream.waiting]
-        if not given:
-            return None
-        if all(stream.waiting or stream.ended for stream in streams.values()):
+    def _horizon(self, group: object, streams: dict[Place, _Stream]) -> float:
+        """Up to when, in ms, everything that the group's topics hold was read."""
+        if len(streams) == 1:
+            return math.inf
+        known = [stream.waiting[-1].at if stream.waiting else -1 for stream in streams.values() if not stream.ended]
+        horizon = min(known, default=math.inf)
+        first = _earliest(streams)
+        if first is None or first.waiting[0].at < horizon:
             self._stuck_since.pop(group, None)
-        elif self._clock() - self._stuck_since.setdefault(group, self._clock()) < self._patience_s:
-            return None
-        return min(given, key=lambda stream: stream.waiting[0].at).waiting.popleft()
+        elif self._clock() - self._stuck_since.setdefault(group, self._clock()) >= self._patience_s:
+            return math.inf
+        return horizon
 
     def _stream(self, place: Place) -> _Stream | None:
         return self._groups.get(self._group(place), {}).get(place)
 
     def _group(self, place: Place) -> object:
         return place if place[0] in self._apart else place[1]
+
+
+def _earliest(streams: dict[Place, _Stream]) -> _Stream | None:
+    given = [stream for stream in streams.values() if stream.waiting]
+    return min(given, key=lambda stream: stream.waiting[0].at, default=None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import re
 import shutil
 import statistics
@@ -25,6 +26,10 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 from contenders import Absent, free_port
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from debian import NoPackage, unpacked
 
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
@@ -72,6 +77,13 @@ end
 """
 
 
+class Wrk(NamedTuple):
+    """The load generator, and its environment where that isn't ours."""
+
+    path: str
+    environment: dict[str, str] | None
+
+
 class Load(NamedTuple):
     """What one run of wrk did: requests that were taken and refused, seconds, and quantiles of the latency in ms."""
 
@@ -101,9 +113,7 @@ class Round(NamedTuple):
 
 def collector(python: str, room: Path, seconds: float, rounds: int) -> list[dict[str, Any]]:
     """Rows of the collector, singly and batched, and of what it is compared with."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise Absent("no wrk on the path (Debian's package wrk)")
+    wrk = _wrk()
     with EmbeddedBroker() as broker, ExitStack() as running:
         ensure_topics(broker.bootstrap, 12)
         servers = _servers(python, room, broker.bootstrap, running)
@@ -125,6 +135,18 @@ def collector(python: str, room: Path, seconds: float, rounds: int) -> list[dict
     for row in rows:
         row["note"] = _note(row)
     return rows
+
+
+def _wrk() -> Wrk:
+    """The one on the path, else Debian's. Raises Absent."""
+    if found := shutil.which("wrk"):
+        return Wrk(found, None)
+    try:
+        folder = unpacked("wrk", "libluajit-5.1-2")
+    except NoPackage as why:
+        raise Absent(f"no wrk on the path, and {why}") from None
+    libraries = {str(path.parent) for path in folder.rglob("libluajit-*.so*")}
+    return Wrk(str(folder / "usr" / "bin" / "wrk"), {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)})
 
 
 def _servers(python: str, room: Path, bootstrap: str, running: ExitStack) -> list[Server]:
@@ -157,7 +179,7 @@ def _servers(python: str, room: Path, bootstrap: str, running: ExitStack) -> lis
     ]
 
 
-def _saturated(wrk: str, room: Path, server: Server, seconds: float) -> Round:
+def _saturated(wrk: Wrk, room: Path, server: Server, seconds: float) -> Round:
     before = _cpu(server)
     load = _load(wrk, room, server, seconds)
     time.sleep(_SETTLE_SECONDS)  # what was asked for last is still being handled
@@ -168,7 +190,7 @@ def _saturated(wrk: str, room: Path, server: Server, seconds: float) -> Round:
 
 
 def _load(
-    wrk: str, room: Path, server: Server, seconds: float, delay_ms: float = 0, connections: int = _CONNECTIONS
+    wrk: Wrk, room: Path, server: Server, seconds: float, delay_ms: float = 0, connections: int = _CONNECTIONS
 ) -> Load:
     filled = {
         "BATCH": str(server.events),
@@ -182,7 +204,8 @@ def _load(
     script.write_text(re.sub("|".join(filled), lambda found: filled[found[0]], _LOAD))
     address = f"http://127.0.0.1:{server.port}{server.path}"
     options = ["-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--latency", "-s", str(script), address]
-    said = subprocess.run([wrk, *options], capture_output=True, text=True, check=True).stdout
+    run = subprocess.run([wrk.path, *options], capture_output=True, text=True, check=True, env=wrk.environment)
+    said = run.stdout
     done, refused = re.search(r"(\d+) requests in ([\d.]+)s", said), re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     if done is None:
         raise RuntimeError(f"{server.name}: wrk says {said}")

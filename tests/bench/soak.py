@@ -168,7 +168,7 @@ def _delays(asked: Mapping[str, int], answers: Answers) -> dict[str, Any]:
 def _line(row: dict[str, Any]) -> str:
     return (
         f"{row['passed']:6.0f} s  {row['rate']:5.0f}/s  {row['rss'] / 1e6:6.1f} MB resident  {row['keys']:7,} ids  "
-        f"{row['state_bytes'] / 1e6:6.2f} MB of state  {row['due']:7,} due times  {row['objects']:8,} objects  "
+        f"{row['state_bytes'] / 1e6:6.2f} MB of state  {row['due']:7,} due times  {row['blocks']:8,} blocks  "
         f"p50 {row['p50_ms']:5.0f} ms  p99 {row['p99_ms']:5.0f} ms ({row['answers']})"
     )
 
@@ -179,7 +179,7 @@ def grown(rows: list[dict[str, Any]]) -> list[str]:
     ids = max(1.0, end["keys"] / middle["keys"])
     found = [
         f"{name}: {middle[name]:,} became {end[name]:,}, while {middle['keys']:,} ids became {end['keys']:,}"
-        for name in ("rss", "state_bytes", "objects")
+        for name in ("rss", "state_bytes", "blocks")
         if end[name] > middle[name] * ids * ROOM
     ]
     if end["due"] > 2 * end["keys"] + 1_000 * PARTITIONS:

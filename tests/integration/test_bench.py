@@ -18,8 +18,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
         (["two-workers", "--events", "8000"], "ratio"),
         (["restore", "--leads", "3000"], "seconds"),
         (["latency", "--rates", "100", "--seconds", "3"], "p50_ms"),
+        (["collector", "--rounds", "1", "--seconds", "1"], "per_cpu_second"),
     ],
-    ids=["throughput", "two workers", "restore", "latency"],
+    ids=["throughput", "two workers", "restore", "latency", "collector"],
 )
 def test_it_measures(options: list[str], measured: str) -> None:
     done = leadstream("bench", "--json", "--only", *options)

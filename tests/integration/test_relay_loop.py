@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tests.hubspot_server import HubSpot
 from tests.kafka_topics import records_of
 from tests.processes import eventually, leadstream, running_worker
 from tests.relay_bed import free_port, hubspot, running_relay, webhook
-from tests.servers import Subscriber, serving
+from tests.servers import Subscriber, post, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -99,11 +98,7 @@ def _says_no(crm: HubSpot, port: int, at: int) -> None:
     number, contact = found
     contact["hs_lead_status"] = "BAD_FIT"
     body = json.dumps([change(int(number), "BAD_FIT", occurredAt=at)]).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/feedback/hubspot", body, hubspot_headers(body), method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        assert answer.status == 200
+    assert post(f"http://127.0.0.1:{port}/v1/feedback/hubspot", body, hubspot_headers(body)) == 200
 
 
 def _sequences(subscriber: Subscriber) -> list[int]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.crm_servers import Subscriber, serving
 
 from streams.access import CRM_GROUPS, Role, roles
 from streams.kafka import DEFAULT_APP, READER_GROUP
@@ -17,6 +16,7 @@ from tests.processes import await_line, eventually, leadstream, running
 from tests.relay_bed import SECRETS, webhook
 from tests.rights import Tried, works
 from tests.secured_broker import Secured, certificate_broker, password_of, scram_broker
+from tests.servers import Subscriber, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

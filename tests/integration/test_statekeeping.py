@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import NewPartitions
-from tests.crm_servers import Subscriber, serving
 
 from streams.kafka import admin_client, require_broker
 from streams.local.broker import EmbeddedBroker
@@ -21,6 +20,7 @@ from tests.kafka_topics import changelog_of, ends_of, read_all
 from tests.processes import eventually, leadstream, running_worker
 from tests.relay_bed import produce, running_relay, webhook
 from tests.relay_records import qualification
+from tests.servers import Subscriber, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -153,6 +153,9 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "See strea
                                     NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__native(void) {
+    PyObject *made = PyModule_Create(&module);
     make_crc_table();
-    return PyModule_Create(&module);
+    if (made && PyModule_AddIntConstant(made, "REVISION", LEADSTREAM_REVISION) < 0)
+        Py_CLEAR(made);
+    return made;
 }

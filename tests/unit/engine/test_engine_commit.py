@@ -70,8 +70,11 @@ class FakeProducer:
 def committer(monkeypatch: pytest.MonkeyPatch) -> Iterator[TransactionalCommitter]:
     monkeypatch.setattr(module, "Producer", FakeProducer)
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    aborts: list[int] = []
     with ThreadPoolExecutor(1) as executor:
-        yield TransactionalCommitter({"bootstrap.servers": "x"}, "app", 3, "log", executor)
+        one = TransactionalCommitter({"bootstrap.servers": "x"}, "app", 3, "log", executor, lambda: aborts.append(1))
+        one.aborts = aborts  # type: ignore[attr-defined]
+        yield one
 
 
 def producer_of(committer: TransactionalCommitter) -> FakeProducer:
@@ -118,6 +121,7 @@ async def test_an_abortable_failure_aborts_and_writes_the_same_again(
     await committer.commit(EFFECTS)
     assert producer.calls == ["commit", "abort", "abort", "begin", "commit", "begin"]
     assert len(producer.committed) == 4
+    assert committer.aborts == [1]  # type: ignore[attr-defined]
 
 
 async def test_a_fenced_producer_ends_it_at_once(committer: TransactionalCommitter) -> None:

@@ -21,10 +21,11 @@ from model_events import drawn_event
 from model_files import TEXTS, model_file, written
 
 from streams.engine.clock import Clock
+from streams.engine.compiled import compiled
 from streams.engine.merge import Decoded
 from streams.engine.partition import PartitionState, StateBatch
 from streams.engine.seam import Effects, PlainRecord
-from streams.fastpath.pageviews import ViewReader, compiled
+from streams.fastpath.pageviews import MODULE, ViewReader
 from streams.modelfile import read_model
 from streams.partitioning import murmur2, partition_of
 from streams.processing import LeadLogic
@@ -36,7 +37,7 @@ from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.validation import misplaced
 
-NATIVE: Any = compiled()
+NATIVE: Any = compiled(MODULE)
 CODEC = Codec()
 #: Two partitions, so that some leads are strays.
 PARTITIONS = 2

@@ -160,3 +160,10 @@ def test_no_label_carries_what_people_write() -> None:
     bed.metrics.committed(0, {}, 0, 0.0)
     bed.metrics.refused("downloads", BadRecord("INVALID", "lead anna@example.com is not"))
     assert b"anna" not in generate_latest(bed.registry)
+
+
+def test_what_the_worker_waits_for_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    bed = Bed()
+    for _ in range(5):
+        bed.metrics.waiting("the registry is away")
+    assert [record.message for record in caplog.records] == ["waiting: the registry is away"]

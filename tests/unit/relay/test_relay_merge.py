@@ -49,9 +49,11 @@ def test_what_may_still_hold_something_earlier_is_waited_for_but_not_by_other_pa
     made = merge()
     made.add(raw("sql-events", 5, 0))
     made.add(raw("sql-events", 7, 1))
-    made.ended(("lifecycle-events", 1))
+    for topic in TOPICS:
+        made.ended((topic, 1))
     assert [one.at for one in made.take(10)] == [7]
-    made.ended(("lifecycle-events", 0))
+    for topic in TOPICS:
+        made.ended((topic, 0))
     assert [one.at for one in made.take(10)] == [5]
 
 
@@ -83,3 +85,14 @@ def test_letters_that_come_back_wait_for_nothing_and_what_was_given_away_is_forg
     made.revoked([("sql-events", 0), ("lifecycle-events", 0)])
     made.add(raw("sql-events", 6))
     assert made.take(10) == []
+
+
+def test_what_was_written_in_one_instant_goes_together_however_little_is_asked_for() -> None:
+    made = merge()
+    for _ in range(3):
+        made.add(raw("lifecycle-events", 5))
+    made.ended(("lifecycle-events", 0))
+    made.add(raw("sql-events", 5))
+    assert made.take(10) == [], "the other topic may hold more of that instant"
+    made.add(raw("sql-events", 6))
+    assert [one.at for one in made.take(1)] == [5, 5, 5, 5]
