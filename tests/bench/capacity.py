@@ -271,6 +271,8 @@ class Size(NamedTuple):
 
 
 SIZES = (Size(1_000, 2e6, RETENTION_MS // 86_400_000), Size(100_000, 100e6, 90), Size(1_000_000, 500e6, 30))
+#: What a worker's share of the leads may take: more than that is long to restore.
+LARGEST_SHARE = 16e9
 #: How much of a core a worker is to use at the peak; the average rate as a share of the peak; copies of each record.
 BUSY, AVERAGE, COPIES = 0.6, 0.4, 3
 
@@ -285,7 +287,8 @@ def _sizes(found: Measured) -> list[str]:
         rows.append(f"| {name} | " + " | ".join(map(value, SIZES)) + " |")
 
     def workers(one: Size) -> int:
-        return max(2, math.ceil(one.rate * found.worker_backlog_us / 1e6 / BUSY))
+        by_rate = math.ceil(one.rate * found.worker_backlog_us / 1e6 / BUSY)
+        return max(2, by_rate, math.ceil(one.leads * found.lead_resident / LARGEST_SHARE))
 
     def partitions(one: Size) -> int:
         return max(12, 12 * math.ceil(workers(one) * 1.5 / 12))
