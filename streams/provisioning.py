@@ -108,8 +108,10 @@ def _await_served(admin: AdminClient, topics: Iterable[Topic], partitions: int) 
         waiting = []
         for partition, answer in answers.items():
             try:
-                answer.result()
+                served = answer.result().offset >= 0  # it is negative when the request ran out of time
             except KafkaException:
+                served = False
+            if not served:
                 waiting.append(partition)
         if waiting:
             time.sleep(0.1)

@@ -185,7 +185,7 @@ def test_no_label_carries_what_people_write() -> None:
     bed = Bed()
     bed.metrics.happened(qualified(medium="anna@example.com"), 0, None)
     bed.metrics.committed(0, {}, 0, 0.0)
-    bed.metrics.refused("downloads", BadRecord("INVALID", "lead anna@example.com is not"))
+    bed.metrics.refused("downloads", BadRecord("INVALID", "lead anna@example.com is not"), 0)
     assert b"anna" not in generate_latest(bed.registry)
 
 
