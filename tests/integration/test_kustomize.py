@@ -1,4 +1,4 @@
-"""The overlays as a cluster would get them. Their parts are checked without kustomize in tests/unit/test_deployment.py."""
+"""The overlays as a cluster would get them. `tests/unit/test_deployment.py` checks their parts without kustomize."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ import pytest
 from streams import __version__
 from tests.kustomize import built, kustomize
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(700),
-    pytest.mark.skipif(kustomize() is None, reason="there is neither kustomize nor kubectl, nor Go to build one with"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(700)]
 
 OVERLAYS = Path(__file__).parents[2] / "deploy" / "kubernetes" / "overlays"
 BUILT_IN = ("apps/v1", "v1", "policy/v1", "networking.k8s.io/v1")
@@ -33,6 +29,8 @@ FROM_OUTSIDE = {
 
 @pytest.fixture(scope="module", params=["dev", "production"])
 def resources(request: pytest.FixtureRequest) -> dict[tuple[str, str], dict[str, Any]]:
+    if kustomize() is None:
+        pytest.skip("there is neither kustomize nor kubectl, nor Go to build one with")
     return {(one["kind"], one["metadata"]["name"]): one for one in built(OVERLAYS / request.param)}
 
 
