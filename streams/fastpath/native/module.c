@@ -3,7 +3,8 @@
  * Decoder  reads records of page views into View objects, without copying;
  * Stepper  takes views into packed leads, where nothing but numbers changes.
  *
- * All memory that is read belongs to Python objects which are held meanwhile; all reads are checked against ends. */
+ * All memory that is read belongs to Python objects which are held meanwhile; all reads are checked against ends. Times
+ * and durations are checked to be of a size that can be reckoned with. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
@@ -151,7 +152,7 @@ static int64_t prefix_size(const DecoderObject *self, Span value) {
     return -1;
 }
 
-/* A new View, or NULL with no error set when the record is not plainly right. */
+/* A new View, or NULL with no error set when the record is not plainly right: its timestamp may be -1, or anything. */
 static PyObject *view_of(const DecoderObject *self, PyObject *key, PyObject *value, long long arrival) {
     Field fields[MOST_FIELDS];
     if (!PyBytes_CheckExact(key) || !PyBytes_CheckExact(value) || !PyBytes_GET_SIZE(key))
@@ -161,7 +162,8 @@ static PyObject *view_of(const DecoderObject *self, PyObject *key, PyObject *val
     if (prefix < 0 || !read_record(raw.at + prefix, raw.at + raw.size, self->shapes, self->count, fields))
         return NULL;
     int64_t occurred_at = fields[self->slot[OCCURRED_AT]].size;
-    if (!same(fields[self->slot[SLOT_LEAD_ID]], bytes_span(key)) || arrival - occurred_at > self->oldest)
+    if (!same(fields[self->slot[SLOT_LEAD_ID]], bytes_span(key)) || !is_ms(arrival) ||
+        arrival - occurred_at > self->oldest)
         return NULL;
     ViewObject *view = PyObject_NewVar(ViewObject, &ViewType, self->count);
     if (!view)
@@ -248,7 +250,7 @@ typedef struct {
     Watched watched[MOST_WATCHED];
     int watched_count;
     long long ignored[REASONS];
-    int matching[MOST_MATCHES];
+    int matching[MOST_MATCHES], is_running;
     Lead lead;
     uint8_t room[ROOM_BYTES], out[ROOM_BYTES];
 } StepperObject;
@@ -284,6 +286,8 @@ static int load_groups(Model *model, PyObject *groups) {
         if (!PyArg_ParseTuple(PyTuple_GET_ITEM(groups, i), "ULOO", &name, &half_life, &floor, &cap) ||
             !text_span(name, &group->name))
             return 0;
+        if (!half_life || !is_ms(half_life))
+            return beyond("milliseconds of a half-life");
         group->half_life = (double)half_life;
         group->has_floor = floor != Py_None;
         group->has_cap = cap != Py_None;
@@ -306,8 +310,8 @@ static int load_rules(Model *model, PyObject *rules) {
                               &rule->points, &rule->each, &rule->per_points, &rule->per_at_most, &rule->at_most) ||
             !text_span(name, &rule->name))
             return 0;
-        if (rule->group < 0 || rule->group >= model->groups) {
-            PyErr_SetString(PyExc_ValueError, "a rule's group is none of the model's");
+        if (rule->group < 0 || rule->group >= model->groups || !(rule->each > 0)) {
+            PyErr_SetString(PyExc_ValueError, "a rule's group is none of the model's, or it measures in nothing");
             return 0;
         }
     }
@@ -455,6 +459,10 @@ static int stepper_init(StepperObject *self, PyObject *args, PyObject *kwargs) {
     if (PyErr_Occurred())
         return -1;
     model->fresh = bytes_span(fresh);
+    if (!is_ms(ttl) || !is_ms(grace) || !is_ms(model->inactive_after)) {
+        beyond("milliseconds of a duration");
+        return -1;
+    }
     if (model->strongest < 1 || model->strongest > STRONGEST_ROOM || self->partitions < 1 ||
         model->remembered_events < 1) {
         PyErr_SetString(PyExc_ValueError, "a limit is out of range");
@@ -761,18 +769,23 @@ static PyObject *packed_state(const StepperObject *self, const Writer *out, int6
     return pair;
 }
 
-/* The key's state as it is, and when it is due (0: never). False: it is not for us, or an error is set. */
+/* The key's state as it is, the object that owns its bytes (a borrowed reference), and when it is due (0: never).
+ * False: it is not for us, or an error is set. */
 static int find_state(const StepperObject *self, PyObject *key, PyObject *values, PyObject *opened, PyObject *packed,
-                      Span *state, int64_t *due) {
+                      PyObject **owner, Span *state, int64_t *due) {
     *due = 0;
+    *owner = NULL;
     if (PyDict_GET_SIZE(opened) && PyDict_Contains(opened, key))
         return 0;
     PyObject *found = PyDict_GetItemWithError(packed, key);
     if (found) {
+        if (!PyTuple_Check(found) || PyTuple_GET_SIZE(found) != 2 || !PyBytes_Check(PyTuple_GET_ITEM(found, 0)))
+            return 0;
         PyObject *when = PyTuple_GET_ITEM(found, 1);
-        *state = bytes_span(PyTuple_GET_ITEM(found, 0));
+        *owner = PyTuple_GET_ITEM(found, 0);
+        *state = bytes_span(*owner);
         *due = when == Py_None ? 0 : PyLong_AsLongLong(when);
-        return 1;
+        return !PyErr_Occurred();
     }
     found = PyErr_Occurred() ? NULL : PyDict_GetItemWithError(values, key);
     if (!found) {
@@ -783,12 +796,13 @@ static int find_state(const StepperObject *self, PyObject *key, PyObject *values
     Span versions = bytes_span(self->versions);
     if (envelope.size < HEAD_SIZE || !memchr(versions.at, envelope.at[0], (size_t)versions.size))
         return 0;
+    *owner = found;
     *due = (int64_t)big(envelope.at + 1, 8);
     *state = (Span){envelope.at + HEAD_SIZE, envelope.size - HEAD_SIZE};
     return 1;
 }
 
-static PyObject *stepper_run(StepperObject *self, PyObject *args) {
+static PyObject *run(StepperObject *self, PyObject *args) {
     PyObject *items, *values, *opened, *packed, *stream_time_or_none;
     Py_ssize_t start, i;
     int partition;
@@ -800,40 +814,55 @@ static PyObject *stepper_run(StepperObject *self, PyObject *args) {
     long long stream_time = has_time ? PyLong_AsLongLong(stream_time_or_none) : 0;
     if (PyErr_Occurred())
         return NULL;
-    for (i = start; i < PyList_GET_SIZE(items); i++) {
-        PyObject *pair = PyList_GET_ITEM(items, i);
-        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || Py_TYPE(PyTuple_GET_ITEM(pair, 1)) != &ViewType)
+    for (i = start; is_ms(stream_time) && i < PyList_GET_SIZE(items); i++) {
+        PyObject *owner, *pair = PyList_GET_ITEM(items, i);
+        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || Py_TYPE(PyTuple_GET_ITEM(pair, 1)) != &ViewType ||
+            Py_SIZE(PyTuple_GET_ITEM(pair, 1)) != self->decoder->count)
             break;
         ViewObject *view = (ViewObject *)PyTuple_GET_ITEM(pair, 1);
         Span state;
         int64_t due;
         Writer out = {self->out, self->out, self->out + ROOM_BYTES, 0};
         Outcome outcome;
-        if (!find_state(self, view->key, values, opened, packed, &state, &due))
+        if (!find_state(self, view->key, values, opened, packed, &owner, &state, &due))
             break;
         if (state.size < 0 &&
             (int)((murmur2(bytes_span(view->key)) & 0x7fffffff) % (uint32_t)self->partitions) != partition)
             break;
+        /* What is asked of Python meanwhile may run anything: the bytes that are read must outlive it. */
+        Py_XINCREF(owner);
+        Py_INCREF(view);
         enum Verdict verdict = take_view(self, view, state, due, stream_time, &out, &outcome);
-        if (verdict == SLOW)
+        PyObject *after = verdict == DONE ? packed_state(self, &out, outcome.due) : NULL;
+        int failed = verdict == DONE && (!after || PyDict_SetItem(packed, view->key, after) < 0);
+        if (verdict != SLOW && !failed) {
+            self->ignored[outcome.ignored]++;
+            if (!has_time || view->time > stream_time) {
+                has_time = moved = 1;
+                stream_time = view->time;
+                arrived = view->arrival;
+            }
+        }
+        Py_XDECREF(after);
+        Py_XDECREF(owner);
+        Py_DECREF(view);
+        if (verdict == SLOW || failed)
             break;
-        if (verdict == DONE) {
-            PyObject *after = packed_state(self, &out, outcome.due);
-            int failed = !after || PyDict_SetItem(packed, view->key, after) < 0;
-            Py_XDECREF(after);
-            if (failed)
-                return NULL;
-        }
-        self->ignored[outcome.ignored]++;
-        if (!has_time || view->time > stream_time) {
-            has_time = moved = 1;
-            stream_time = view->time;
-            arrived = view->arrival;
-        }
     }
     if (PyErr_Occurred())
         return NULL;
     return moved ? Py_BuildValue("nLL", i, stream_time, arrived) : Py_BuildValue("nOO", i, Py_None, Py_None);
+}
+
+static PyObject *stepper_run(StepperObject *self, PyObject *args) {
+    if (!self->held || self->is_running) { /* the lead at hand is the Stepper's own */
+        PyErr_SetString(PyExc_RuntimeError, "a Stepper runs once at a time");
+        return NULL;
+    }
+    self->is_running = 1;
+    PyObject *ran = run(self, args);
+    self->is_running = 0;
+    return ran;
 }
 
 static PyObject *stepper_take_ignored(StepperObject *self, PyObject *Py_UNUSED(none)) {

@@ -6,10 +6,16 @@
 #ifndef LEADSTREAM_STEP_H
 #define LEADSTREAM_STEP_H
 
+#include <float.h>
 #include <math.h>
 
 #include "digests.h"
 #include "lead.h"
+
+/* Where doubles are kept wider than they are, or sums reordered, the outcome would not be Python's. */
+#if !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD != 0 || defined(__FAST_MATH__)
+#error "floating point is not IEEE 754 double, operation by operation: page views go the long way"
+#endif
 
 #define MOST_RULES 64
 #define MOST_MATCHES 16
@@ -22,7 +28,6 @@ static const int64_t DAY_MS = 86400000;
 typedef struct {
     Span name;
     double half_life, floor, cap; /* half_life in ms */
-    int64_t half_life_ms;
     int has_floor, has_cap;
 } Group;
 
