@@ -88,9 +88,15 @@ def test_points_that_fade_within_a_minute_are_warned_of() -> None:
     assert any("groups.web.half_life is 500ms" in one for one in report(("30d", "500ms")).warnings)
 
 
-@pytest.mark.parametrize("rest", ["", "rest: {default: never}"])
-def test_times_of_minutes_and_more_are_not_warned_of(rest: str) -> None:
-    assert report(text=SMALL + "sla: {respond_within: 1m, give_up: 2h}\nvisitor_ttl: 1m\n" + rest).warnings == ()
+def test_times_of_minutes_and_more_are_not_warned_of() -> None:
+    assert report(text=SMALL + "sla: {respond_within: 1m, give_up: 2h}\nvisitor_ttl: 1m\n").warnings == ()
+
+
+def test_a_rest_without_end_of_leads_that_nobody_answered_is_warned_of() -> None:
+    never = "rest: {default: never}\n"
+    assert report(text=SMALL + never).warnings == ()
+    (warning,) = report(text=SMALL + "sla: {respond_within: 1m, give_up: 2h}\n" + never).warnings
+    assert "nobody answers in time is disqualified" in warning
 
 
 # --- contradictions -------------------------------------------------------------------------------------
