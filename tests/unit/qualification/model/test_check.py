@@ -66,10 +66,10 @@ def test_of_very_many_rules_the_strongest_are_tried() -> None:
 @pytest.mark.parametrize(
     ("section", "says"),
     [
-        ("sla: {respond_within: 5ms, give_up: 14d}", "sla.respond_within is 5ms"),
-        ("sla: {respond_within: 5ms, give_up: 20ms}", "sla.give_up is 20ms"),
+        ("sla: {respond_within: 5s, give_up: 14d}", "sla.respond_within is 5s"),
+        ("sla: {respond_within: 5s, give_up: 20s}", "sla.give_up is 20s"),
         ("rest: {default: 59s}", "rest.default is 59s"),
-        ("rest: {reasons: {no_budget: 1ms}}", "rest.reasons.no_budget is 1ms"),
+        ("rest: {reasons: {no_budget: 1s}}", "rest.reasons.no_budget is 1s"),
         ("inactivity: {after: 1s, group: web, points: -1}", "inactivity.after is 1s"),
         ("visitor_ttl: 30s", "visitor_ttl is 30s"),
         (
