@@ -257,6 +257,7 @@ def test_a_fact_alone_is_a_way_to_sql_at_once() -> None:
     found = way(check_model(load_model(DEFAULT)), "SQL", (1, "demo_booked"))
     assert found.text == "1 × demo_booked: SQL at once (path demo)"
     assert found.lasts_ms is None
+    assert found.fit is None  # the path asks for none
 
 
 def test_a_path_names_what_it_needs_besides() -> None:
