@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:_]{1,300}|null")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.\-]{0,40}://[A-Za-z0-9.\-\[\]:_]{1,300}|null")
 _NO_STORE: Final = ("cache-control", "no-store")
 _JSON: Final = ("content-type", "application/json")
 #: Named one by one rather than echoed: what Segment's, RudderStack's and Snowplow's browser libraries send.
@@ -49,8 +50,10 @@ def plain(status: int, text: str) -> Answer:
     return Answer(status, [("content-type", "text/plain; charset=utf-8"), _NO_STORE], text.encode())
 
 
-def image(gif: bytes) -> Answer:
-    return Answer(200, [("content-type", "image/gif"), ("cache-control", "no-store, max-age=0")], gif)
+def image(gif: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """An image, also beside a refusal whose `headers` say when to come back."""
+    waits = [one for one in headers if one[0] == "retry-after"]
+    return Answer(status, [("content-type", "image/gif"), ("cache-control", "no-store, max-age=0"), *waits], gif)
 
 
 def allowed(answer: Answer, origin: str | None) -> Answer:

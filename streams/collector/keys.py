@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from streams.collector.remembered import remembered
 from streams.errors import UsageError
 
 DEFAULT_RATE: Final = 1_000.0
@@ -98,11 +99,12 @@ def read_write_keys(path: Path) -> WriteKeys:
     return WriteKeys(found)
 
 
-def basic_user(header: str | None) -> str | None:
+@remembered(1024)
+def basic_user(header: str) -> str | None:
     """The user of an `Authorization: Basic` header, where Segment's clients put the write key."""
-    if header is None or header[:6].lower() != "basic ":
+    if header[:6].lower() != "basic ":
         return None
     try:
-        return base64.b64decode(header[6:], validate=True).decode().partition(":")[0] or None
+        return base64.b64decode(header[6:].strip(), validate=True).decode().partition(":")[0] or None
     except (binascii.Error, ValueError):
         return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from streams.collector import values
+from streams.collector.remembered import remembered
 from streams.errors import UsageError
 from streams.wire.schemas import shipped
 
@@ -129,7 +129,7 @@ def found_in(target: Target, properties: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _folded(name: str) -> str:
     return _SEPARATORS.sub("", name).casefold()
 

@@ -16,8 +16,9 @@ import msgspec
 
 from streams.collector import values
 from streams.collector.events import Implied, Outcome, Refused, Unusable, Visit, event_of, judged, link
+from streams.collector.lenient import read_leniently
 from streams.collector.mapping import Target, TrackerMapping, found_in
-from streams.collector.values import instant, mapping, text
+from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 
 PROTOCOL: Final = "segment"
@@ -137,7 +138,7 @@ def message_outcomes(message: Message, visit: Visit, names: TrackerMapping, orig
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
-        return decoder.decode(body)
+        return read_leniently(decoder, body)
     except msgspec.ValidationError as error:
         raise BadBody(str(error).replace("`", "")) from None
     except msgspec.DecodeError as error:
@@ -289,7 +290,9 @@ class _Reading:
     def merge(self) -> None:
         """RudderStack's merge: two ids of the same person. A user id is whom we keep, then an email."""
         given = self.message.merge_properties
-        ids = [(str(one.get("type")).lower(), text(one.get("value"))) for one in given or () if isinstance(one, dict)]
+        ids = [
+            (str(one.get("type")).lower(), text(one.get("value"))) for one in sequence(given) if isinstance(one, dict)
+        ]
         known = sorted((_KEPT.get(kind, 9), f"email:{value.lower()}" if kind == "email" else value)
                        for kind, value in ids if value is not None)  # fmt: skip
         if len(known) != 2:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from streams.collector.remembered import remembered
 from streams.wire.limits import MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES
 from streams.wire.times import LATEST, milliseconds
 
@@ -98,7 +98,12 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-@lru_cache(maxsize=4096)
+def sequence(value: Any) -> Sequence[Any]:
+    """A JSON array, or an empty one."""
+    return value if isinstance(value, list) else ()
+
+
+@remembered(4096)
 def snake_case(name: str) -> str:
     """`Demo Booked`, `demoBooked` and `demo-booked` as `demo_booked`; a name without letters as it is."""
     return "_".join(part for part in _WORD_BREAK.split(name) if part).lower() or name
@@ -130,7 +135,7 @@ def cut(value: str, most: int) -> str:
     return value.encode()[:most].decode("utf-8", "ignore")
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def campaign_of(url: str) -> tuple[str | None, str | None, str | None]:
     """(source, medium, campaign) of an address's utm parameters."""
     if "utm_" not in url:
