@@ -45,10 +45,7 @@ class Collector:
         self._pausing: Callable[[], bool] = lambda: False
         self._admission = Admission()
         self._reader = BodyReader()
-        # In lines for those who read it here, not for those who wait for it.
-        tracker = re.sub(
-            rb"(?<=[;{,])\n *|^ +", b"", (files(__package__) / "tracker.js").read_bytes(), flags=re.MULTILINE
-        )
+        tracker = _served((files(__package__) / "tracker.js").read_bytes())
         self._own: dict[str, Callable[[], Answer]] = {
             "/tracker.js": lambda: _tracker(tracker),
             "/opt-out": _opt_out,
@@ -171,6 +168,11 @@ class Collector:
         if self.draining:
             return plain(503, "ending")
         return OK if self._healthy() else plain(503, "the broker does not confirm")
+
+
+def _served(script: bytes) -> bytes:
+    """The script as it is sent: its lines, and what is said in them, are for those who read it here."""
+    return re.sub(rb"\n *//.*|(?<=[;{,])\n *|^ +", b"", script, flags=re.MULTILINE)
 
 
 def _tracker(script: bytes) -> Answer:

@@ -167,6 +167,12 @@ def test_what_can_not_be_used_is_refused_with_the_reason(event: dict[str, Any], 
     assert reason in one.bad.detail
 
 
+@pytest.mark.parametrize("odd", [5, True, "text", {"a": 1}, [5], [[]], {"data": 5}, {"data": True}])
+def test_entities_that_are_none_cost_no_event(odd: object) -> None:
+    (view,) = outcomes({"e": "pv", "uid": "u", "url": "https://x.example", "co": json.dumps(odd)})
+    assert isinstance(view, Accepted)
+
+
 def test_each_event_of_a_payload_is_judged_by_itself_and_refused_with_its_own_bytes() -> None:
     body = (
         b'{"schema":"%s","data":[{"e":"pv","url":"https://x.example","duid":"d"}, 7, {"e": "?"}]}' % ENVELOPE.encode()
