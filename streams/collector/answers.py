@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from streams.collector.remembered import remembered
+
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.\-]{0,40}://[A-Za-z0-9.\-\[\]:_]{1,300}|null")
 _NO_STORE: Final = ("cache-control", "no-store")
 _JSON: Final = ("content-type", "application/json")
@@ -58,12 +60,19 @@ def image(gif: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = ()
 
 def allowed(answer: Answer, origin: str | None) -> Answer:
     """The answer with what lets a page of `origin` read it."""
-    if origin is None or not _ORIGIN.fullmatch(origin):
+    more = () if origin is None else _readable_by(origin)
+    if not more:
         return answer
-    more = [("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"), ("vary", "origin")]
     if answer.status >= 400:
-        more.append(("access-control-expose-headers", "retry-after"))
+        more = (*more, ("access-control-expose-headers", "retry-after"))
     return Answer(answer.status, [*answer.headers, *more], answer.body)
+
+
+@remembered(4096)
+def _readable_by(origin: str) -> tuple[tuple[str, str], ...]:
+    if not _ORIGIN.fullmatch(origin):
+        return ()
+    return ("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"), ("vary", "origin")
 
 
 def preflight() -> Answer:

@@ -59,7 +59,9 @@ class WriteKeys:
         # Looked up by a keyed hash: how long that takes tells nothing of the keys.
         self._salt = secrets.token_bytes(16)
         self._open = Allowance(1_000_000.0) if entries is None else None
-        self._known = {self._digest(key): (key, Allowance(rate)) for key, rate in (entries or {}).items()}
+        self._known = {
+            self._digest(key.encode()): (key.encode(), Allowance(rate)) for key, rate in (entries or {}).items()
+        }
 
     @property
     def open(self) -> bool:
@@ -71,13 +73,14 @@ class WriteKeys:
             return self._open
         if not given:
             return None
-        found = self._known.get(self._digest(given))
-        if found is None or not hmac.compare_digest(found[0].encode(), given.encode("utf-8", "replace")):
+        key = given.encode("utf-8", "replace")
+        found = self._known.get(self._digest(key))
+        if found is None or not hmac.compare_digest(found[0], key):
             return None
         return found[1]
 
-    def _digest(self, key: str) -> bytes:
-        return blake2b(key.encode("utf-8", "replace"), key=self._salt, digest_size=16).digest()
+    def _digest(self, key: bytes) -> bytes:
+        return blake2b(key, key=self._salt, digest_size=16).digest()
 
 
 def read_write_keys(path: Path) -> WriteKeys:

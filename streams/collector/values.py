@@ -17,6 +17,8 @@ _WORD_BREAK: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^0-9A-Za-z]+")
 _ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
 #: Ten digits are seconds until the year 2286, thirteen are milliseconds since 2001.
 _SECONDS_BELOW: Final = 10_000_000_000
+#: As many digits are no date, though ISO 8601 has one for some of them: 1801010112000 is in 2027, not in 1801.
+_DIGITS_OF_SECONDS: Final = 10
 
 
 def text(value: Any) -> str | None:
@@ -59,7 +61,7 @@ def boolean(value: Any) -> bool | None:
 
 def instant(value: Any) -> int | None:
     """Ms since the epoch: of ISO 8601 (UTC where it names no zone), of seconds or of ms, also in a text."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not (value.isdigit() and len(value) >= _DIGITS_OF_SECONDS):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:

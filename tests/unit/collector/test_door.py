@@ -272,6 +272,18 @@ def test_times_are_read_as_trackers_write_them(given: object, at: int | None) ->
     assert values.instant(given) == at
 
 
+@given(st.integers(10**12, 10**13 - 1))
+def test_digits_are_a_time_since_the_epoch_and_never_a_date(at: int) -> None:
+    """1801010112000 is one in January 2027: the first hour of 1801 in ISO 8601."""
+    assert values.instant(str(at)) == at
+    assert values.instant(str(at // 1000)) == at // 1000 * 1000
+
+
+def test_the_digits_of_an_hour_in_2027_are_no_date_of_1801() -> None:
+    assert values.instant("1801010112000") == 1_801_010_112_000
+    assert values.instant("20261124") == 1_795_478_400_000
+
+
 @given(st.integers(0, 2**42), st.integers(-(10**9), 10**9), st.integers(0, 10**9))
 def test_a_wrong_clock_changes_nothing_when_the_sending_is_told(at: int, skew: int, delay: int) -> None:
     """Whatever the sender's clock says, the event is as long before its arrival as it was before its sending."""
