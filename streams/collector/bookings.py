@@ -16,10 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Outcome, Refused, Unusable, Visit, event_of, judged
+from streams.collector.events import BadBody, Outcome, Refused, Unusable, Visit, event_of, judged
 from streams.collector.lenient import read_leniently
-from streams.collector.mapping import TrackerMapping
-from streams.collector.segment import BadBody, profile_fields
+from streams.collector.mapping import TrackerMapping, profile_fields
 from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 

@@ -13,12 +13,11 @@ from streams.collector import bookings, downloads, pixel, segment, snowplow
 from streams.collector.answers import OK, SUCCESS, Answer, RequestRefused, image
 from streams.collector.delivery import Delivery
 from streams.collector.downloads import Asset
-from streams.collector.events import Outcome, Refused, Visit
+from streams.collector.events import BadBody, Outcome, Refused, Visit
 from streams.collector.keys import Allowance, WriteKeys, basic_user
 from streams.collector.mapping import TrackerMapping
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.privacy import VISITOR_COOKIE, Network, cookie_value, machine, set_cookie
-from streams.collector.segment import BadBody
 from streams.wire.bad import BadRecord
 
 #: Events a second that need no key, of everyone together: pixels and download links; and, apart from them, bookings.

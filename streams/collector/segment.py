@@ -15,9 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Implied, Outcome, Refused, Unusable, Visit, event_of, judged, link
+from streams.collector.events import BadBody, Implied, Outcome, Refused, Unusable, Visit, event_of, judged, link
 from streams.collector.lenient import read_leniently
-from streams.collector.mapping import Target, TrackerMapping, found_in
+from streams.collector.mapping import Target, TrackerMapping, mapped_fields, profile_fields
 from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 
@@ -61,10 +61,6 @@ class Batch(msgspec.Struct, rename="camel"):
 
 _MESSAGE: Final = msgspec.json.Decoder(Message)
 _BATCH: Final = msgspec.json.Decoder(Batch)
-
-
-class BadBody(Exception):
-    """A body that is no message or batch at all; the text says why."""
 
 
 def decode_message(body: bytes) -> Message:
@@ -320,34 +316,3 @@ _READERS: Final[dict[str, Callable[[_Reading], None]]] = {
     "group": _Reading.group,
     "merge": _Reading.merge,
 }
-
-
-def mapped_fields(target: Target, properties: Mapping[str, Any], name: str, event_id: str) -> dict[str, Any]:
-    """The fields of a tracked event called `name`. Raises Unusable when one that must be there isn't.
-
-    A booking without an id is a booking of its own; an activity that isn't mapped is called what the tracker calls it.
-    """
-    fields = found_in(target, properties)
-    for field in target.required:
-        if field not in fields:
-            if field == "kind":
-                fields[field] = values.snake_case(name)
-            elif field == "booking_id":
-                fields[field] = event_id
-            else:
-                take = next((one for one in target.takes if one.field == field), None)
-                names = ", ".join(".".join(path) for path in take.paths) if take else "none"
-                raise Unusable(f"{name[:100]!r} gives no {field} (looked for in {names})")
-    return fields
-
-
-def profile_fields(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a LeadProfile in traits; first and last name make a name where there is none."""
-    fields = found_in(target, found)
-    if "name" not in fields:
-        first = text(found.get("firstName")) or text(found.get("first_name"))
-        last = text(found.get("lastName")) or text(found.get("last_name"))
-        fields["name"] = " ".join(part for part in (first, last) if part) or None
-    if (domain := fields.get("company_domain")) is not None:
-        fields["company_domain"] = values.domain_of(domain)
-    return fields

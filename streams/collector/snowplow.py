@@ -16,10 +16,9 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Implied, Outcome, Refused, Unusable, Visit, event_of, judged
+from streams.collector.events import BadBody, Implied, Outcome, Refused, Unusable, Visit, event_of, judged
 from streams.collector.lenient import read_leniently
-from streams.collector.mapping import TrackerMapping
-from streams.collector.segment import BadBody, mapped_fields, profile_fields
+from streams.collector.mapping import TrackerMapping, mapped_fields, profile_fields
 from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 

@@ -12,9 +12,8 @@ import pytest
 
 from streams.collector import bookings, downloads, pixel
 from streams.collector.downloads import Asset, BadAssets, read_assets
-from streams.collector.events import Accepted, Outcome, Refused, Visit
+from streams.collector.events import Accepted, BadBody, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
-from streams.collector.segment import BadBody
 
 MAPPING = read_mapping()
 NOW = 1_795_521_600_000

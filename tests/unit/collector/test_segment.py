@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import segment
-from streams.collector.events import Accepted, Implied, Outcome, Refused, Visit
+from streams.collector.events import Accepted, BadBody, Implied, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
-from streams.collector.segment import BadBody, batch_outcomes, consent_denied, decode_batch, decode_message
+from streams.collector.segment import batch_outcomes, consent_denied, decode_batch, decode_message
 from streams.topics import TOPICS
 from streams.wire.codec import Codec
 from streams.wire.limits import MAX_ATTRIBUTES

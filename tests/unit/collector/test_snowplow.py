@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import snowplow
-from streams.collector.events import Accepted, Implied, Outcome, Refused, Visit
+from streams.collector.events import Accepted, BadBody, Implied, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
-from streams.collector.segment import BadBody
 from streams.collector.snowplow import decode_get, decode_post
 from streams.wire.codec import Codec
 
