@@ -44,6 +44,8 @@ class Server:
         self.faults: list[str] = []
         self.misbehaviour: deque[Answer | None] = deque()
         self.always: Answer | None = None
+        #: While it is set, requests are heard and not answered.
+        self.held = False
         self.port = 0
         self._lock = threading.Lock()
 
@@ -73,6 +75,8 @@ class Server:
             self.heard.append(heard)
             answer = self.misbehaviour.popleft() if self.misbehaviour else None
         answer = answer or self.always or self.respond(heard)
+        while self.held:
+            await asyncio.sleep(0.02)
         if answer.wait_s:
             await asyncio.sleep(answer.wait_s)
         if answer.body is None:
