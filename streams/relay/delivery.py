@@ -41,7 +41,6 @@ _MOST_HELD = 20_000
 _COMMIT_S = 1.0
 _LAG_S = 5.0
 _GIVE_UP_S = 10.0
-_CERTAINTY_S = 0.05
 #: What is written in one transaction is seen on its topics one after the other, milliseconds apart.
 _HOLD_S = 0.25
 
@@ -62,6 +61,8 @@ class Courier:
         self._breaker = Breaker(settings.breaker.failures, settings.breaker.pause, shared.clock)
         self._flights: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        #: Wakes whoever waits for the next poll to have been made.
+        self._polled = asyncio.Event()
         self._disabled = False
         self._source = Source(
             shared.bootstrap,
@@ -91,7 +92,7 @@ class Courier:
                 await reading
                 dispatching.cancel()
                 while self._flights:
-                    await self._source.read(0)
+                    await self._poll(0)
         finally:
             await self._source.close()
 
@@ -101,7 +102,7 @@ class Courier:
         committed = measured = self._shared.clock()
         while not stopping.is_set():
             room = min(_FULL - self._offsets.unfinished, _MOST_HELD - self._offsets.held)
-            for raw in await self._source.read(max(0, room)):
+            for raw in await self._poll(max(0, room)):
                 await self._take(raw)
             self._wake.set()
             now = self._shared.clock()
@@ -111,6 +112,12 @@ class Courier:
             if now - measured >= _LAG_S:
                 measured = now
                 self._shared.metrics.waiting(self.name, self._offsets.unfinished, await self._source.lag())
+
+    async def _poll(self, most: int) -> list[Raw]:
+        raws = await self._source.read(most)
+        self._polled.set()
+        self._polled.clear()
+        return raws
 
     async def _take(self, raw: Raw) -> None:
         place = (raw.topic, raw.partition)
@@ -213,7 +220,7 @@ class Courier:
         outcomes = [_told(one) for one in await self._target.deliver([plan for _, plan in planned])]
         # What becomes of it is ours to note only if the partitions are; if they are not, this flight is called off.
         while not self.alive():
-            await asyncio.sleep(_CERTAINTY_S)
+            await self._polled.wait()
         self._judge(outcomes)
         for (item, plan), outcome in zip(planned, outcomes, strict=True):
             await self._settle(item, plan, outcome)

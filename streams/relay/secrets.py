@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -53,10 +54,10 @@ def told(text: str) -> str:
     return redacted(text)[:_LONGEST_TOLD]
 
 
-def _ways_to_write(text: str) -> set[str]:
-    """A secret as it stands in headers, forms and JSON."""
-    escaped = json.dumps(text)[1:-1]
-    return {text, text.removeprefix("whsec_"), quote(text, safe=""), quote_plus(text), escaped}
+def _ways_to_write(secret: str) -> Iterator[str]:
+    """A secret as it stands in headers, forms and JSON, the mark of Standard Webhooks' before it or not."""
+    for text in (secret, secret.removeprefix("whsec_")):
+        yield from (text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1])
 
 
 def read_secret(where: str, environment: str | None, file: str | None) -> Secret:

@@ -78,7 +78,7 @@ class Common(_Strict, frozen=True, kw_only=True):
     ca_file: str | None = None
 
     def __post_init__(self) -> None:
-        if self.timeout == 0:
+        if not self.timeout > 0:
             raise ValueError("timeout: found 0s; expected longer, a request without an end holds its leads up for ever")
 
 

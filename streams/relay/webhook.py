@@ -30,7 +30,6 @@ from streams.relay.facts import is_qualification, time_of
 from streams.relay.handoff import handoff_text
 from streams.relay.lanes import Item
 from streams.relay.memory import Remembered
-from streams.relay.secrets import Secret
 from streams.relay.settings import WebhookTarget
 from streams.relay.target import Plan
 from streams.wire.cloudevents import Kind
@@ -59,12 +58,12 @@ class WebhookDelivery:
     batch_size = 1
     remembers = False
 
-    def __init__(self, settings: WebhookTarget, secret: Secret, sender: Sender, now: Callable[[], int]) -> None:
-        """`now` in ms. Raises ValueError for a secret that is none of Standard Webhooks'."""
+    def __init__(self, settings: WebhookTarget, signer: Webhook, sender: Sender, now: Callable[[], int]) -> None:
+        """`now` in ms."""
         self._settings = settings
         self._sender = sender
         self._now = now
-        self._signer = Webhook(secret.reveal())
+        self._signer = signer
 
     def plan(self, item: Item, known: Remembered, now: int) -> Plan | Skipped:
         max_age = self._settings.max_age

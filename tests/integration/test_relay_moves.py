@@ -53,8 +53,8 @@ def test_two_relays_share_the_leads_and_one_goes_on_for_both_with_what_the_other
             eventually(lambda: len(crm.contacts) == 24, "not all contacts are there")
             # Only then are they not read again, and known from memory alone.
             eventually(lambda: is_caught_up(address, app, "crm"), "offsets are not committed")
-            second.send_signal(signal.SIGKILL)
-            second.wait(20)
+            second.terminate()
+            assert second.wait(30) == 0
             # Older ones, which only the memory of the relay that is gone could tell from news; then a newer one.
             produce(address, [lifecycle(lead, 3, "mql", "lead", "COOLED", profile=profile(lead)) for lead in leads])
             newer = [lifecycle(lead, 6, "mql", "sql", at=AT + DAY, profile=profile(lead)) for lead in leads]
@@ -80,7 +80,7 @@ def test_a_relay_that_was_frozen_in_mid_delivery_writes_nothing_of_what_another_
         (tmp_path / folder).mkdir()
     app = newcomer(address, "frozen", "crm")
     with serving(HubSpot()) as old, serving(HubSpot()) as new:
-        old.held = True
+        old.gate.clear()
         patient = {"timeout": "120s"}
         with running_relay(address, tmp_path / "frozen", {"crm": hubspot(old.url, **patient)}, app=app) as frozen:
             produce(address, [event(lead, 1) for lead in leads])
@@ -93,7 +93,7 @@ def test_a_relay_that_was_frozen_in_mid_delivery_writes_nothing_of_what_another_
                     eventually(lambda: _newest(new) == {"2"}, "the newer events never came")
                     eventually(lambda: is_caught_up(address, app, "crm"), "offsets are not committed")
                     frozen.send_signal(signal.SIGCONT)
-                    old.held = False
+                    old.gate.set()
                     eventually(lambda: "stood still" in (tmp_path / "frozen/log").read_text(), "it does not notice")
                     other.terminate()
                     assert other.wait(30) == 0
@@ -148,18 +148,18 @@ def test_an_erased_lead_is_erased_in_the_crm_and_stays_so(address: str, tmp_path
 
 def test_a_broker_that_was_away_is_waited_for(broker: EmbeddedBroker, address: str, tmp_path: Path) -> None:
     app = newcomer(address, "waiting", "hook")
-    with serving(Subscriber()) as hook:
-        with running_relay(address, tmp_path, {"hook": webhook(hook.url)}, app=app) as process:
-            produce(address, [qualification("before", 1)])
-            eventually(lambda: len(hook.heard) == 1, "not delivered")
-            broker.kill()
-            broker.start()
-            produce(address, [qualification("after", 1)])
-            eventually(
-                lambda: any(one.json["data"]["lead_id"] == "after" for one in hook.heard), "it never resumes", 120
-            )
-            process.terminate()
-            assert process.wait(30) == 0
+    with (
+        serving(Subscriber()) as hook,
+        running_relay(address, tmp_path, {"hook": webhook(hook.url)}, app=app) as process,
+    ):
+        produce(address, [qualification("before", 1)])
+        eventually(lambda: len(hook.heard) == 1, "not delivered")
+        broker.kill()
+        broker.start()
+        produce(address, [qualification("after", 1)])
+        eventually(lambda: any(one.json["data"]["lead_id"] == "after" for one in hook.heard), "it never resumes", 120)
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 def test_told_to_stop_it_finishes_what_is_in_flight_and_repeats_nothing(address: str, tmp_path: Path) -> None:
