@@ -22,7 +22,7 @@ from streams.relay.crm import CrmPlan
 from streams.relay.exchange import Delivered, Gone, Outcome, Rejected, Retry, Skipped
 from streams.relay.intake import DEAD_LETTERS, NotOurs, Raw, Unreadable, item_of
 from streams.relay.lanes import Item, Lanes
-from streams.relay.memory import NOTHING, Memory
+from streams.relay.memory import Memory
 from streams.relay.offsets import Offsets, Place
 from streams.relay.secrets import redacted
 from streams.relay.settings import Common
@@ -228,7 +228,7 @@ class Courier:
     def _plan(self, item: Item) -> Plan | Skipped:
         if self._disabled:
             return Skipped("disabled")
-        known = self._memory.of(item.place[1], item.lead_id) if self._target.remembers else NOTHING
+        known = self._memory.of(item.place[1], item.lead_id)
         return self._target.plan(item, known, self._shared.now())
 
     def _judge(self, outcomes: Sequence[Outcome]) -> None:

@@ -75,7 +75,6 @@ class SalesforceDelivery:
     """
 
     batch_size = 50
-    remembers = True
 
     def __init__(self, settings: SalesforceTarget, sender: Sender) -> None:
         self._settings = settings

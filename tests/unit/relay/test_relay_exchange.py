@@ -38,9 +38,9 @@ from streams.relay.memory import NOTHING
 from streams.relay.secrets import Secret, SecretMissing, redacted
 from streams.relay.settings import WebhookTarget
 from streams.relay.targets import load_targets
-from streams.relay.webhook import WebhookDelivery
+from streams.relay.webhook import WebhookDelivery, WebhookPlan
 from tests.relay_bed import SECRET
-from tests.relay_records import AT, DAY, item, qualification
+from tests.relay_records import AT, DAY, item, lifecycle, qualification
 from tests.servers import Answer, Subscriber, serving
 
 
@@ -271,6 +271,20 @@ async def test_an_old_event_is_skipped_unless_someone_asks_for_it_again() -> Non
             assert not isinstance(target.plan(item(qualification("l", 5), retried=True), NOTHING, late), Skipped)
         async with hook(server, max_age="null") as target:
             assert not isinstance(target.plan(item(qualification("lead-1", 5)), NOTHING, late), Skipped)
+
+
+async def test_a_letter_of_an_erased_lead_does_not_go_out_again() -> None:
+    with serving(Subscriber()) as server:
+        async with hook(server) as target:
+            erased = target.plan(
+                item(lifecycle("l", 6, "sql", "visitor", "ERASED", AT + DAY, profile=None)), NOTHING, AT
+            )
+            assert isinstance(erased, WebhookPlan)
+            assert erased.remember is not None
+            letter = item(qualification("l", 5), retried=True)
+            assert target.plan(letter, erased.remember, AT) == Skipped("erased")
+            came_back = item(qualification("l", 5, at=AT + 2 * DAY), retried=True)
+            assert isinstance(target.plan(came_back, erased.remember, AT), WebhookPlan)
 
 
 @pytest.mark.parametrize(
