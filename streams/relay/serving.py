@@ -13,7 +13,7 @@ from streams.errors import LeadstreamError
 
 def health_app(registry: CollectorRegistry, ready: Callable[[], bool]) -> web.Application:
     """`/metrics`, `/health/live` (the event loop beats), `/health/ready` and `/health/started` (every target's group
-    is joined). A target that is down changes none of them.
+    is joined, and sure of its partitions). A target that is down changes none of them.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -23,7 +23,11 @@ def health_app(registry: CollectorRegistry, ready: Callable[[], bool]) -> web.Ap
         return web.Response(text="live\n")
 
     async def joined(_: web.Request) -> web.Response:
-        return web.Response(text="ready\n") if ready() else web.Response(status=503, text="joining\n")
+        return (
+            web.Response(text="ready\n")
+            if ready()
+            else web.Response(status=503, text="joining, or waiting for Kafka or the registry\n")
+        )
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
