@@ -94,7 +94,7 @@ class LeadLogic:
         if batch.stream_time is None:
             return False  # nothing is there that could be carried over
         batch.wake_all()
-        said = differences(before.current.half_lives, offered) if before is not None else []
+        said = differences(before.current, offered) if before is not None else []
         log.info(
             "partition %d: judged by model %s as of %s%s",
             batch.partition,

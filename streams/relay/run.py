@@ -77,7 +77,7 @@ async def _run(targets: Targets, shared: Surroundings, metrics_host: str, metric
             app = health_app(
                 shared.metrics.registry,
                 lambda: all(one.joined for one in couriers),
-                lambda: all(one.reached for one in couriers),
+                lambda: all(one.alive() and one.reached for one in couriers),
             )
             await stack.enter_async_context(serve(app, metrics_host, metrics_port, "--metrics-port"))
         if targets.feedback is not None:

@@ -15,7 +15,8 @@ def health_app(
     registry: CollectorRegistry, started: Callable[[], bool], reached: Callable[[], bool]
 ) -> web.Application:
     """`/metrics`, `/health/live` (the event loop beats), `/health/started` (every target's group was joined) and
-    `/health/ready` (and a broker answers). A target that is down changes none of them.
+    `/health/ready` (and each is sure of its partitions, and a broker answers). A target that is down changes none of
+    them.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -30,7 +31,8 @@ def health_app(
     async def ready(request: web.Request) -> web.Response:
         if not started():
             return await joined(request)
-        return web.Response(text="ready\n") if reached() else web.Response(status=503, text="no broker answers\n")
+        waits = "waiting for Kafka or the registry\n"
+        return web.Response(text="ready\n") if reached() else web.Response(status=503, text=waits)
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)

@@ -24,6 +24,8 @@ _BATCH = 500
 _MOST_WAITING = 300
 _ORDER_PATIENCE_S = 5.0
 _PATIENCE_S = 60.0
+#: Less than the session's time-out, after which partitions are given to others.
+STANDSTILL_S = 10.0
 #: While no broker answers: how often it is asked, and for how long.
 _ASK_AGAIN_S, _ANSWER_S = 2.0, 1.0
 #: What waiting does not mend. Other failures of commits are made up for later, or by whoever has the partition then.
@@ -72,6 +74,8 @@ class Source:
         self._memory_topic = memory_topic
         self._owner = owner
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=group)
+        #: What goes next, unless its place is given up meanwhile.
+        self._ready: list[Raw] = []
         self._paused: set[Place] = set()
         self._ends: dict[Place, int] = {}
         self._clock = clock
@@ -81,9 +85,9 @@ class Source:
         self._doubts = False
         self._asked = float("-inf")
 
-    def silent_s(self) -> float:
-        """How long ago Kafka was last asked: a process that stood still for long may have lost its partitions."""
-        return self._clock() - self._polled
+    def alive(self) -> bool:
+        """Whether the partitions are ours for sure: a process that stood still may have lost them without hearing."""
+        return self._clock() - self._polled < STANDSTILL_S
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -135,12 +139,16 @@ class Source:
         )
 
     def _poll(self, most: int) -> list[Raw]:
-        ready = self._merge.take(most)
+        self._ready = self._merge.take(most)
         self._steer()
-        self._hear(0.0 if ready else 0.1)
+        self._hear(0.0 if self._ready else 0.1)
         if self._doubts and self._clock() - self._asked > _ASK_AGAIN_S:
             self._ask()
-        self._polled = self._clock()
+        if not self.alive():
+            log.warning("%s stood still for a while; asking Kafka whether the partitions are its own", self._group)
+        if self.alive() or self._is_member():
+            self._polled = self._clock()
+        ready, self._ready = self._ready, []
         return ready + self._merge.take(most - len(ready))
 
     def _steer(self) -> None:
@@ -167,6 +175,17 @@ class Source:
                 raise RelayFailed(f"{self._group} can't read: {error.str()}")
             else:
                 log.warning("%s: %s", self._group, error.str())
+
+    def _is_member(self) -> bool:
+        """Whether the broker knows us still. After a standstill polls go well until it is heard that it does not; but
+        offsets of a former member are refused, so the committed ones are committed once more.
+        """
+        places = self._consumer.assignment()
+        try:
+            committed = self._consumer.committed(places, timeout=5.0) if places else []
+        except KafkaException:
+            return False
+        return self._commit({_place(place): max(place.offset, 0) for place in committed})
 
     def _failed(self, error: KafkaError) -> None:
         """librdkafka tells of every connection that ends, again and again: an outage is one incident."""
@@ -226,8 +245,10 @@ class Source:
         self._on_loop(self._owner.revoked(_places(partitions), True))
 
     def _give_up(self, partitions: list[TopicPartition]) -> None:
-        self._merge.revoked(_places(partitions))
-        self._paused -= set(_places(partitions))
+        places = _places(partitions)
+        self._merge.revoked(places)
+        self._ready = [raw for raw in self._ready if (raw.topic, raw.partition) not in places]
+        self._paused -= set(places)
 
     def _on_loop(self, work: Awaitable[T]) -> T:
         async def run() -> T:

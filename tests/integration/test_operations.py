@@ -98,7 +98,10 @@ def test_counters_are_the_numbers_of_records_on_the_topics(bed: Bed) -> None:
     on_topics = Counter(message.topic() for message in messages_of(bed.broker.bootstrap, inputs))
     assert on_topics["page-views"] > 1000
     for name in inputs:
-        assert value(bed, f'sum(leads_records_consumed_total{{topic="{name}"}})') == on_topics[name], name
+        query = f'sum(leads_records_consumed_total{{topic="{name}"}})'
+        eventually(
+            lambda query=query, name=name: value(bed, query) == on_topics[name], f"{name}: {on_topics[name]}", 60
+        )
     for stage, topic in (("MQL", "mql-events"), ("SQL", "sql-events")):
         wanted = Counter(record["route"] for record in committed(bed, topic))
         for route, number in wanted.items():
