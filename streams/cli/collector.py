@@ -43,7 +43,11 @@ def collector(
         Path | None, typer.Option(help="The secret that booking webhooks are signed with.", show_default=False)
     ] = None,
     truncate_addresses: Annotated[
-        bool, typer.Option("--truncate-addresses", help="Keep no more of an address than its network (/24, /48).")
+        bool,
+        typer.Option(
+            "--truncate-addresses",
+            help="Keep no more of an address than its network (/24, /48); dead letters hold payloads as they came.",
+        ),
     ] = False,
     trusted_proxies: Annotated[
         str, typer.Option(metavar="NETWORKS", help="Believe X-Forwarded-For of these, such as 10.0.0.0/8,::1.")

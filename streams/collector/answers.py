@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:_]{1,300}|null")
+from streams.collector.remembered import remembered
+
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.\-]{0,40}://[A-Za-z0-9.\-\[\]:_]{1,300}|null")
 _NO_STORE: Final = ("cache-control", "no-store")
 _JSON: Final = ("content-type", "application/json")
 #: Named one by one rather than echoed: what Segment's, RudderStack's and Snowplow's browser libraries send.
@@ -49,18 +52,27 @@ def plain(status: int, text: str) -> Answer:
     return Answer(status, [("content-type", "text/plain; charset=utf-8"), _NO_STORE], text.encode())
 
 
-def image(gif: bytes) -> Answer:
-    return Answer(200, [("content-type", "image/gif"), ("cache-control", "no-store, max-age=0")], gif)
+def image(gif: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """An image, also beside a refusal whose `headers` say when to come back."""
+    waits = [one for one in headers if one[0] == "retry-after"]
+    return Answer(status, [("content-type", "image/gif"), ("cache-control", "no-store, max-age=0"), *waits], gif)
 
 
 def allowed(answer: Answer, origin: str | None) -> Answer:
     """The answer with what lets a page of `origin` read it."""
-    if origin is None or not _ORIGIN.fullmatch(origin):
+    more = () if origin is None else _readable_by(origin)
+    if not more:
         return answer
-    more = [("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"), ("vary", "origin")]
     if answer.status >= 400:
-        more.append(("access-control-expose-headers", "retry-after"))
+        more = (*more, ("access-control-expose-headers", "retry-after"))
     return Answer(answer.status, [*answer.headers, *more], answer.body)
+
+
+@remembered(4096)
+def _readable_by(origin: str) -> tuple[tuple[str, str], ...]:
+    if not _ORIGIN.fullmatch(origin):
+        return ()
+    return ("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"), ("vary", "origin")
 
 
 def preflight() -> Answer:

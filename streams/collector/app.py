@@ -45,8 +45,7 @@ class Collector:
         self._pausing: Callable[[], bool] = lambda: False
         self._admission = Admission()
         self._reader = BodyReader()
-        # Indented for those who read it here, not for those who wait for it.
-        tracker = re.sub(rb"^ +", b"", (files(__package__) / "tracker.js").read_bytes(), flags=re.MULTILINE)
+        tracker = _served((files(__package__) / "tracker.js").read_bytes())
         self._own: dict[str, Callable[[], Answer]] = {
             "/tracker.js": lambda: _tracker(tracker),
             "/opt-out": _opt_out,
@@ -96,7 +95,7 @@ class Collector:
         path, method = scope.path, scope.method
         if method == "POST":
             handler = _POST.get(path)
-        elif method == "GET":
+        elif method in ("GET", "HEAD"):
             if (own := self._own.get(path)) is not None:
                 return own()
             handler = Reception.download if path.startswith("/d/") else _GET.get(path)
@@ -123,7 +122,9 @@ class Collector:
             raise RequestRefused(503, "overloaded", "too much at once; send it again", 1)
         try:
             read = await self._read(body, length, headers.get("content-encoding")) if scope.method == "POST" else b""
-            return await handler(self._reception, Request(scope, read, self._visit(scope), opted_out(headers)))
+            # Whoever asks for the head alone, as link checkers do, has looked at nothing.
+            silent = opted_out(headers) or scope.method == "HEAD"
+            return await handler(self._reception, Request(scope, read, self._visit(scope), silent))
         finally:
             self._admission.leave(size)
 
@@ -154,8 +155,9 @@ class Collector:
             return Visit(now)
         if headers.get("sp-anonymous") is not None:
             return Visit(now, None, agent)
-        peer = scope.client.rpartition(":")[0].strip("[]")
-        address = client_address(peer, headers.get("x-forwarded-for"), self._settings.trusted_proxies)
+        trusted = self._settings.trusted_proxies
+        peer = scope.client.rpartition(":")[0]
+        address = client_address(peer, headers.get_all("x-forwarded-for") if trusted else (), trusted)
         return Visit(now, address, agent, cookie_value(headers.get("cookie"), VISITOR_COOKIE))
 
     def _standing(self, started: bool) -> Answer:
@@ -166,6 +168,11 @@ class Collector:
         if self.draining:
             return plain(503, "ending")
         return OK if self._healthy() else plain(503, "the broker does not confirm")
+
+
+def _served(script: bytes) -> bytes:
+    """The script as it is sent: its lines, and what is said in them, are for those who read it here."""
+    return re.sub(rb"\n *//.*|(?<=[;{,])\n *|^ +", b"", script, flags=re.MULTILINE)
 
 
 def _tracker(script: bytes) -> Answer:

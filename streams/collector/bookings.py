@@ -16,16 +16,17 @@ from typing import Any, Final
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Outcome, Refused, Unusable, Visit, event_of, judged
-from streams.collector.mapping import TrackerMapping
-from streams.collector.segment import BadBody, profile_fields
-from streams.collector.values import instant, mapping, text
+from streams.collector.events import BadBody, Outcome, Refused, Unusable, Visit, event_of, judged
+from streams.collector.lenient import read_leniently
+from streams.collector.mapping import TrackerMapping, profile_fields
+from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 
 PROTOCOL: Final = "booking"
 SIGNATURE_HEADERS: Final = ("calendly-webhook-signature", "webhook-signature")
 #: An older signature may be a recorded one that somebody sends again.
 _MAX_AGE_S: Final = 300
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _STATUSES: Final = ("BOOKED", "RESCHEDULED", "CANCELLED", "ATTENDED", "NO_SHOW")
 _OWN_FIELDS: Final = frozenset(
     {"booking_id", "status", "scheduled_for", "product", "lead_id", "occurred_at", "event_id"}
@@ -47,7 +48,7 @@ def signed(secret: bytes, header: str | None, body: bytes, now_s: float) -> bool
 def decode(body: bytes) -> Mapping[str, Any]:
     """The object in a body. Raises BadBody."""
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        return read_leniently(_OBJECT, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBody(f"no JSON object: {error}".replace("`", "")) from None
 
@@ -65,32 +66,42 @@ def outcomes(found: Mapping[str, Any], visit: Visit, names: TrackerMapping, orig
 def _calendly(
     event: str, payload: Mapping[str, Any], created: int | None, visit: Visit, names: TrackerMapping, original: bytes
 ) -> list[Outcome]:
-    """Calendly makes a new invitee of a rescheduled one, and tells of both: the old one's cancellation is no news."""
-    if event == "invitee.canceled" and payload.get("rescheduled") is True:
-        return []
-    old = text(payload.get("old_invitee"))
-    status = {
-        "invitee.created": "RESCHEDULED" if old else "BOOKED",
-        "invitee.canceled": "CANCELLED",
-        "invitee_no_show.created": "NO_SHOW",
-    }.get(event)
-    if status is None:
-        return []
+    """Calendly makes a new invitee of a rescheduled one, who names the last one alone, and tells of both.
+
+    A booking has the id of its first invitee, until it is rescheduled again: nothing that Calendly sends then names the
+    first one and the newest together. The cancellation of the invitee in between names two of the three, and hands the
+    booking over: to the id that the newest one's news will have. The booking under the new id comes first, so that at
+    no moment there is none.
+    """
     invitee = mapping(payload.get("invitee")) or payload
     uri = text(invitee.get("uri")) or text(payload.get("invitee")) or text(payload.get("uri"))
+    old = text(payload.get("old_invitee"))
+    booking_id = old or uri
+    if event == "invitee.created":
+        told = [(booking_id, "RESCHEDULED" if old else "BOOKED")]
+    elif event == "invitee.canceled" and payload.get("rescheduled") is True:
+        told = [(uri, "BOOKED"), (old, "CANCELLED")] if old else []
+    elif event == "invitee.canceled":
+        told = [(booking_id, "CANCELLED")]
+    elif event == "invitee_no_show.created":
+        told = [(booking_id, "NO_SHOW")]
+    else:
+        told = []
+    if not told:
+        return []
     scheduled = mapping(invitee.get("scheduled_event")) or mapping(payload.get("scheduled_event"))
-    booking = {
-        "booking_id": old or uri,
-        "status": status,
-        "scheduled_for": instant(scheduled.get("start_time")),
-        "product": text(scheduled.get("name")),
-    }
+    about = {"scheduled_for": instant(scheduled.get("start_time")), "product": text(scheduled.get("name"))}
     traits = {name: invitee.get(name) for name in ("email", "name", "first_name", "last_name")}
-    for answer in invitee.get("questions_and_answers") or ():
+    for answer in sequence(invitee.get("questions_and_answers")):
         if question := text(mapping(answer).get("question")):
             traits[values.snake_case(question)] = mapping(answer).get("answer")
     at = values.corrected(created, None, visit.received_at)
-    return _booked(None, booking, traits, f"{uri}:{status}", at, visit, names, original)
+    found: list[Outcome] = []
+    for number, (name, status) in enumerate(told):
+        booking = {"booking_id": name, "status": status, **about}
+        lead_id, news = (f"email:{values.email_address(traits['email'])}", {}) if number else (None, traits)
+        found += _booked(lead_id, booking, news, f"{uri}:{status}", at, visit, names, original)
+    return found
 
 
 def _own(found: Mapping[str, Any], visit: Visit, names: TrackerMapping, original: bytes) -> list[Outcome]:

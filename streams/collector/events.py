@@ -63,6 +63,10 @@ class Implied(NamedTuple):
 Outcome = Accepted | Refused | Implied
 
 
+class BadBody(Exception):
+    """A body that is no message or batch at all; the text says why."""
+
+
 class Unusable(Exception):
     """Within this package: why one part of a payload is no event."""
 

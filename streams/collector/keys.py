@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from streams.collector.remembered import remembered
 from streams.errors import UsageError
 
 DEFAULT_RATE: Final = 1_000.0
@@ -58,7 +59,9 @@ class WriteKeys:
         # Looked up by a keyed hash: how long that takes tells nothing of the keys.
         self._salt = secrets.token_bytes(16)
         self._open = Allowance(1_000_000.0) if entries is None else None
-        self._known = {self._digest(key): (key, Allowance(rate)) for key, rate in (entries or {}).items()}
+        self._known = {
+            self._digest(key.encode()): (key.encode(), Allowance(rate)) for key, rate in (entries or {}).items()
+        }
 
     @property
     def open(self) -> bool:
@@ -70,13 +73,14 @@ class WriteKeys:
             return self._open
         if not given:
             return None
-        found = self._known.get(self._digest(given))
-        if found is None or not hmac.compare_digest(found[0].encode(), given.encode("utf-8", "replace")):
+        key = given.encode("utf-8", "replace")
+        found = self._known.get(self._digest(key))
+        if found is None or not hmac.compare_digest(found[0], key):
             return None
         return found[1]
 
-    def _digest(self, key: str) -> bytes:
-        return blake2b(key.encode("utf-8", "replace"), key=self._salt, digest_size=16).digest()
+    def _digest(self, key: bytes) -> bytes:
+        return blake2b(key, key=self._salt, digest_size=16).digest()
 
 
 def read_write_keys(path: Path) -> WriteKeys:
@@ -98,11 +102,12 @@ def read_write_keys(path: Path) -> WriteKeys:
     return WriteKeys(found)
 
 
-def basic_user(header: str | None) -> str | None:
+@remembered(1024)
+def basic_user(header: str) -> str | None:
     """The user of an `Authorization: Basic` header, where Segment's clients put the write key."""
-    if header is None or header[:6].lower() != "basic ":
+    if header[:6].lower() != "basic ":
         return None
     try:
-        return base64.b64decode(header[6:], validate=True).decode().partition(":")[0] or None
+        return base64.b64decode(header[6:].strip(), validate=True).decode().partition(":")[0] or None
     except (binascii.Error, ValueError):
         return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,6 +14,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from streams.collector import values
+from streams.collector.events import Unusable
+from streams.collector.remembered import remembered
 from streams.errors import UsageError
 from streams.wire.schemas import shipped
 
@@ -129,7 +130,38 @@ def found_in(target: Target, properties: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-@lru_cache(maxsize=4096)
+def mapped_fields(target: Target, properties: Mapping[str, Any], name: str, event_id: str) -> dict[str, Any]:
+    """The fields of a tracked event called `name`. Raises Unusable when one that must be there isn't.
+
+    A booking without an id is a booking of its own; an activity that isn't mapped is called what the tracker calls it.
+    """
+    fields = found_in(target, properties)
+    for field in target.required:
+        if field not in fields:
+            if field == "kind":
+                fields[field] = values.snake_case(name)
+            elif field == "booking_id":
+                fields[field] = event_id
+            else:
+                take = next((one for one in target.takes if one.field == field), None)
+                names = ", ".join(".".join(path) for path in take.paths) if take else "none"
+                raise Unusable(f"{name[:100]!r} gives no {field} (looked for in {names})")
+    return fields
+
+
+def profile_fields(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a LeadProfile in traits; first and last name make a name where there is none."""
+    fields = found_in(target, found)
+    if "name" not in fields:
+        first = values.text(found.get("firstName")) or values.text(found.get("first_name"))
+        last = values.text(found.get("lastName")) or values.text(found.get("last_name"))
+        fields["name"] = " ".join(part for part in (first, last) if part) or None
+    if (domain := fields.get("company_domain")) is not None:
+        fields["company_domain"] = values.domain_of(domain)
+    return fields
+
+
+@remembered(4096)
 def _folded(name: str) -> str:
     return _SEPARATORS.sub("", name).casefold()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Protocol
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers  # type: ignore[import-untyped]
 
+from streams.collector.remembered import remembered
 from streams.errors import UsageError
 
 VISITOR_COOKIE: Final = "leadstream_visitor"
@@ -17,6 +18,7 @@ _YEAR_S: Final = 365 * 86_400
 _LONGEST_VISITOR: Final = 64
 _LONGEST_USER_AGENT: Final = 512
 Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
 
 
 class Headers(Protocol):
@@ -53,30 +55,25 @@ def set_cookie(name: str, value: str, seconds: int = _YEAR_S) -> str:
     return f"{name}={value}; Max-Age={seconds}; Path=/; Secure; HttpOnly; SameSite=None"
 
 
-@lru_cache(maxsize=16_384)
-def machine(user_agent: str | None) -> bool:
+@remembered(16_384)
+def machine(user_agent: str) -> bool:
     """Whether a known crawler asks, such as those that preview a link where somebody shared it. Programs that say no
     more than which library they use are taken at their word: a site may fetch an asset on behalf of a person.
 
     Several hundred patterns take half a millisecond, and few user agents make most traffic.
     """
-    if user_agent is None:
-        return False
     found = matching_crawlers(user_agent[:_LONGEST_USER_AGENT])
     return any("http-library" not in CRAWLER_USER_AGENTS_DATA[number].get("tags", ()) for number in found)
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def truncated(address: str) -> str | None:
     """Without its last 8 bits (IPv4) or 80 bits (IPv6), as the European data protection authorities ask; None for what
     is no address.
     """
-    try:
-        found = ip_address(address.strip())
-    except ValueError:
+    found = _address(address)
+    if found is None:
         return None
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
     return str(ip_network(f"{found}/{24 if found.version == 4 else 48}", strict=False).network_address)
 
 
@@ -93,30 +90,32 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(found)
 
 
-def client_address(peer: str, forwarded_for: str | None, trusted: tuple[Network, ...]) -> str | None:
+def client_address(peer: str, forwarded_for: Sequence[str], trusted: tuple[Network, ...]) -> str | None:
     """Whose request it is: the peer, or, where that is a trusted proxy, the last address in X-Forwarded-For that isn't
-    one. What stands before that anybody may have written.
+    one. What stands before that anybody may have written. `forwarded_for` are all lines of that header, in order: some
+    proxies add to the line that is there, some add a line.
     """
-    found = peer
-    hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for and trusted else []
-    while hops and _is_in(found, trusted):
-        found = hops.pop()
-    return found if _is_address(found) else None
+    found = _address(peer)
+    hops = ",".join(forwarded_for).split(",") if forwarded_for else []
+    while hops and found is not None and _is_in(found, trusted):
+        found = _address(hops.pop())
+    return None if found is None else str(found)
+
+
+@remembered(16_384)
+def _address(text: str) -> Address | None:
+    """The address in `text`, which may have a port, and be an IPv4 address written as an IPv6 one."""
+    text = text.strip()
+    bare = text[1:].partition("]")[0] if text.startswith("[") else text
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        found = ip_address(bare)
+    except ValueError:
+        return None
+    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
 
 
 @lru_cache(maxsize=16_384)
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=16_384)
-def _is_in(text: str, trusted: tuple[Network, ...]) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
+def _is_in(address: Address, trusted: tuple[Network, ...]) -> bool:
     return any(address in network for network in trusted)

@@ -23,6 +23,16 @@ _POLL_SECONDS: Final = 0.001
 #: After a failure, how long everyone is told at once to come back, before one request tries again.
 _PAUSE_SECONDS: Final = 1.0
 _QUEUE_KILOBYTES: Final = 65_536
+#: What a broker says that is there: these records can't be had in their topic. Others can be in theirs.
+_OF_ONE_TOPIC: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
+_REMIND_SECONDS: Final = 60.0
 
 
 class Record(NamedTuple):
@@ -53,6 +63,7 @@ class Publisher:
         self._paused_until = 0.0
         self.healthy = True
         self._answers = True
+        self._said: dict[str | None, float] = {}
         self._asking: asyncio.Task[None] | None = None
         #: Done with what happened when this producer can never send again.
         self.broken: asyncio.Future[KafkaError] = self._loop.create_future()
@@ -88,7 +99,7 @@ class Publisher:
             raise Unavailable("more is waiting for the broker than we keep") from None
         except KafkaException as error:
             pending.future.cancel()
-            self.failed(error.args[0])
+            self.failed(error.args[0], record.topic)
             raise Unavailable(error.args[0].str()) from None
         finally:
             if self._waiting and not self._polling:
@@ -104,7 +115,12 @@ class Publisher:
             self._asking.cancel()
         await self._loop.run_in_executor(None, self._producer.flush, seconds)
 
-    def failed(self, error: KafkaError) -> None:
+    def failed(self, error: KafkaError, topic: str | None) -> None:
+        if error.code() in _OF_ONE_TOPIC:
+            if self._loop.time() > self._said.get(topic, 0.0):
+                self._said[topic] = self._loop.time() + _REMIND_SECONDS
+                log.error("the broker takes nothing for %s: %s; trackers are told to come back", topic, error.str())
+            return
         if self.healthy:
             log.error("the broker does not confirm: %s; trackers are told to come back", error.str())
         self.healthy = False
@@ -125,10 +141,10 @@ class Publisher:
                 continue
             self._answers = True
 
-    def settled(self, error: KafkaError | None) -> None:
+    def settled(self, error: KafkaError | None, message: Message) -> None:
         self._waiting -= 1
         if error is not None:
-            self.failed(error)
+            self.failed(error, message.topic())
         elif not self.healthy:
             self.healthy = True
             log.warning("the broker confirms again")
@@ -151,8 +167,8 @@ class _Pending:
         self.left = 0
         self.error: KafkaError | None = None
 
-    def delivered(self, error: KafkaError | None, _message: Message) -> None:
-        self.publisher.settled(error)
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        self.publisher.settled(error, message)
         self.left -= 1
         if error is not None:
             self.error = error

@@ -13,12 +13,11 @@ from streams.collector import bookings, downloads, pixel, segment, snowplow
 from streams.collector.answers import OK, SUCCESS, Answer, RequestRefused, image
 from streams.collector.delivery import Delivery
 from streams.collector.downloads import Asset
-from streams.collector.events import Outcome, Refused, Visit
+from streams.collector.events import BadBody, Outcome, Refused, Visit
 from streams.collector.keys import Allowance, WriteKeys, basic_user
 from streams.collector.mapping import TrackerMapping
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.privacy import VISITOR_COOKIE, Network, cookie_value, machine, set_cookie
-from streams.collector.segment import BadBody
 from streams.wire.bad import BadRecord
 
 #: Events a second that need no key, of everyone together: pixels and download links; and, apart from them, bookings.
@@ -50,7 +49,7 @@ class Scope(Protocol):
 
 
 class Request(NamedTuple):
-    """A request whose body has been read. `silent`: the person wants not to be heard."""
+    """A request whose body has been read. `silent`: the person wants not to be heard, or has not looked at anything."""
 
     scope: Scope
     body: bytes
@@ -78,7 +77,7 @@ class Reception:
     # Segment and RudderStack
 
     async def message(self, request: Request, kind: str | None) -> Answer:
-        basic = basic_user(request.scope.headers.get("authorization"))
+        basic = basic_user(request.scope.headers.get("authorization", ""))
         try:
             message = segment.decode_message(request.body)
         except BadBody as error:
@@ -95,7 +94,7 @@ class Reception:
         return SUCCESS
 
     async def batch(self, request: Request) -> Answer:
-        basic = basic_user(request.scope.headers.get("authorization"))
+        basic = basic_user(request.scope.headers.get("authorization", ""))
         if basic is None and request.scope.query_string:
             basic = request.parameters().get("writeKey")  # a beacon can have no headers
         try:
@@ -130,8 +129,11 @@ class Reception:
         known = [by_key[one.app_id] for one in payloads]
         if payloads and not any(known):
             raise _UNAUTHORIZED
-        for one_key, events in Counter(one for one in known if one is not None).items():
-            _spend(one_key, events)
+        # Events without a key become dead letters, at the expense of the first that has one.
+        payer = next((one for one in known if one is not None), None)
+        for one_key, events in Counter(one or payer for one in known).items():
+            if one_key is not None:
+                _spend(one_key, events)
         if request.silent:
             return self._unheard(snowplow.PROTOCOL, len(payloads), answer)
         anonymous = request.scope.headers.get("sp-anonymous") is not None
@@ -164,14 +166,21 @@ class Reception:
     # Our own
 
     async def pixel(self, request: Request) -> Answer:
+        """Always an image, whatever the status: an email shows what is wrong to the wrong person."""
+        try:
+            return await self._opened(request)
+        except RequestRefused as refusal:
+            self._metrics.refused(refusal.status)
+            refused = refusal.answer()
+            return image(pixel.GIF, refused.status, refused.headers)
+
+    async def _opened(self, request: Request) -> Answer:
         self._spend_publicly()
         answer = image(pixel.GIF)
         if request.silent:
             return self._unheard(pixel.PROTOCOL, 1, answer)
-        # Always an image: an email shows what is wrong to the wrong person.
-        await self._delivery.deliver(
-            pixel.PROTOCOL, pixel.outcomes(request.parameters(), request.visit, request.scope.query_string.encode())
-        )
+        found = pixel.outcomes(request.parameters(), request.visit, request.scope.query_string.encode())
+        await self._delivery.deliver(pixel.PROTOCOL, found)
         return answer
 
     async def download(self, request: Request) -> Answer:
@@ -183,7 +192,7 @@ class Reception:
         answer = Answer(302, [("location", asset.url), ("cache-control", "no-store")])
         if request.silent:
             return self._unheard(downloads.PROTOCOL, 1, answer)
-        if machine(request.visit.user_agent):  # a Download can't tell the worker whose click it was
+        if machine(request.visit.user_agent or ""):  # a Download can't tell the worker whose click it was
             self._metrics.counted(downloads.PROTOCOL, "bot")
             return answer
         original = f"{request.scope.path}?{request.scope.query_string}".encode()
@@ -237,7 +246,9 @@ class Reception:
         """The refusal of a body that is nothing at all. It is kept when its sender has a key, else anybody could fill
         the dead letters.
         """
-        if self._settings.keys.allowance(key) is not None and request.body and not request.silent:
+        allowance = self._settings.keys.allowance(key)
+        if allowance is not None and request.body and not request.silent:
+            _spend(allowance, 1)
             await self._delivery.deliver(protocol, [_refused(protocol, reason, request.body)])
         return RequestRefused(400, "bad_request", reason)
 

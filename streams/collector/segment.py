@@ -15,9 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Implied, Outcome, Refused, Unusable, Visit, event_of, judged, link
-from streams.collector.mapping import Target, TrackerMapping, found_in
-from streams.collector.values import instant, mapping, text
+from streams.collector.events import BadBody, Implied, Outcome, Refused, Unusable, Visit, event_of, judged, link
+from streams.collector.lenient import read_leniently
+from streams.collector.mapping import Target, TrackerMapping, mapped_fields, profile_fields
+from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 
 PROTOCOL: Final = "segment"
@@ -60,10 +61,6 @@ class Batch(msgspec.Struct, rename="camel"):
 
 _MESSAGE: Final = msgspec.json.Decoder(Message)
 _BATCH: Final = msgspec.json.Decoder(Batch)
-
-
-class BadBody(Exception):
-    """A body that is no message or batch at all; the text says why."""
 
 
 def decode_message(body: bytes) -> Message:
@@ -137,7 +134,7 @@ def message_outcomes(message: Message, visit: Visit, names: TrackerMapping, orig
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
-        return decoder.decode(body)
+        return read_leniently(decoder, body)
     except msgspec.ValidationError as error:
         raise BadBody(str(error).replace("`", "")) from None
     except msgspec.DecodeError as error:
@@ -289,7 +286,9 @@ class _Reading:
     def merge(self) -> None:
         """RudderStack's merge: two ids of the same person. A user id is whom we keep, then an email."""
         given = self.message.merge_properties
-        ids = [(str(one.get("type")).lower(), text(one.get("value"))) for one in given or () if isinstance(one, dict)]
+        ids = [
+            (str(one.get("type")).lower(), text(one.get("value"))) for one in sequence(given) if isinstance(one, dict)
+        ]
         known = sorted((_KEPT.get(kind, 9), f"email:{value.lower()}" if kind == "email" else value)
                        for kind, value in ids if value is not None)  # fmt: skip
         if len(known) != 2:
@@ -317,34 +316,3 @@ _READERS: Final[dict[str, Callable[[_Reading], None]]] = {
     "group": _Reading.group,
     "merge": _Reading.merge,
 }
-
-
-def mapped_fields(target: Target, properties: Mapping[str, Any], name: str, event_id: str) -> dict[str, Any]:
-    """The fields of a tracked event called `name`. Raises Unusable when one that must be there isn't.
-
-    A booking without an id is a booking of its own; an activity that isn't mapped is called what the tracker calls it.
-    """
-    fields = found_in(target, properties)
-    for field in target.required:
-        if field not in fields:
-            if field == "kind":
-                fields[field] = values.snake_case(name)
-            elif field == "booking_id":
-                fields[field] = event_id
-            else:
-                take = next((one for one in target.takes if one.field == field), None)
-                names = ", ".join(".".join(path) for path in take.paths) if take else "none"
-                raise Unusable(f"{name[:100]!r} gives no {field} (looked for in {names})")
-    return fields
-
-
-def profile_fields(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a LeadProfile in traits; first and last name make a name where there is none."""
-    fields = found_in(target, found)
-    if "name" not in fields:
-        first = text(found.get("firstName")) or text(found.get("first_name"))
-        last = text(found.get("lastName")) or text(found.get("last_name"))
-        fields["name"] = " ".join(part for part in (first, last) if part) or None
-    if (domain := fields.get("company_domain")) is not None:
-        fields["company_domain"] = values.domain_of(domain)
-    return fields

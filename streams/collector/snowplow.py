@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from streams.collector import values
-from streams.collector.events import Implied, Outcome, Refused, Unusable, Visit, event_of, judged
-from streams.collector.mapping import TrackerMapping
-from streams.collector.segment import BadBody, mapped_fields, profile_fields
-from streams.collector.values import instant, mapping, text
+from streams.collector.events import BadBody, Implied, Outcome, Refused, Unusable, Visit, event_of, judged
+from streams.collector.lenient import read_leniently
+from streams.collector.mapping import TrackerMapping, mapped_fields, profile_fields
+from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 
 PROTOCOL: Final = "snowplow"
@@ -57,7 +57,7 @@ _FAULTS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def decode_post(body: bytes) -> list[Payload]:
     """The events in the body of a POST. Raises BadBody when it is no payload_data."""
     try:
-        payload = _PAYLOAD.decode(body)
+        payload = read_leniently(_PAYLOAD, body)
     except _FAULTS as error:
         raise BadBody(f"no payload_data: {error}".replace("`", "")) from None
     if "/payload_data/" not in payload.schema:
@@ -68,7 +68,7 @@ def decode_post(body: bytes) -> list[Payload]:
     for raw in payload.data:
         original = bytes(raw)
         try:
-            found.append(Payload(_EVENT.decode(original), original))
+            found.append(Payload(read_leniently(_EVENT, original), original))
         except _FAULTS as error:
             found.append(Payload(BadRecord("UNDECODABLE", f"no event: {error}".replace("`", "")), original))
     return found
@@ -239,8 +239,7 @@ class _Reading:
             self._add("lead-profiles", ":profile", **profile_fields(self._names.traits, self._profile))
 
     def _contexts(self) -> Iterator[_Described | None]:
-        found = self._json("cx", "co")
-        for one in found.get("data") or () if isinstance(found, dict) else ():
+        for one in sequence(mapping(self._json("cx", "co")).get("data")):
             yield _described(one)
 
     def _self_describing(self) -> _Described:
@@ -255,9 +254,10 @@ class _Reading:
         try:
             if isinstance(value, str) and value:
                 padded = value + "=" * (-len(value) % 4)
-                return _JSON.decode(base64.b64decode(padded.replace("+", "-").replace("/", "_"), b"-_", validate=True))
+                plain_bytes = base64.b64decode(padded.replace("+", "-").replace("/", "_"), b"-_", validate=True)
+                return read_leniently(_JSON, plain_bytes)
             value = self._found.get(plain)
-            return _JSON.decode(value) if isinstance(value, str) and value else None
+            return read_leniently(_JSON, value.encode()) if isinstance(value, str) and value else None
         except (*_FAULTS, binascii.Error, ValueError):
             raise Unusable(f"{encoded} or {plain} holds no JSON") from None
 

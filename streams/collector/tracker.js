@@ -1,15 +1,14 @@
 ((w, d, n) => {
   const tag = d.currentScript, me = tag.dataset, url = new URL(tag.src).origin + "/v1/b", ls = "leadstream_";
-  const now = Date.now, hear = (where, what, then) => where.addEventListener(what, then, true);
-  let all = [], on = me.consent != "off", busy, pause = 0, since, at, anon;
-  let box = {};
+  const now = Date.now, hear = (where, what, then) => where.addEventListener(what, then, 1);
+  let all = [], on = me.consent != "off", busy, pause = 0, since, at, anon, box = {};
   try { box = localStorage; } catch {}
-  const get = k => box[ls + k];
-  const put = (k, v) => { v ? box[ls + k] = v : delete box[ls + k]; };
-  const mute = () => !on || n.globalPrivacyControl || n.doNotTrack == 1 || get("optout");
-  const keep = () => put("queue", all[0] && JSON.stringify(all.slice(-99)));
-  const pack = batch => JSON.stringify({ writeKey: me.key, sentAt: new Date, batch });
-  const uuid = () => crypto.randomUUID?.() || crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const get = k => box[ls + k],
+    put = (k, v) => { v ? box[ls + k] = v : delete box[ls + k]; },
+    mute = () => !on || n.globalPrivacyControl || n.doNotTrack == 1 || get("optout"),
+    keep = () => put("queue", all[0] && JSON.stringify(all.slice(-99))),
+    pack = batch => JSON.stringify({ writeKey: me.key, sentAt: new Date, batch }),
+    uuid = () => crypto.randomUUID?.() || crypto.getRandomValues(new Uint32Array(4)).join("-");
   const add = (type, event, properties, traits) => {
     if (mute()) return;
     put("id", anon = get("id") || anon || uuid());
@@ -25,7 +24,7 @@
     busy = 1;
     let wait = 5;
     try {
-      const r = await fetch(url, {method: "POST", keepalive: true, credentials: "include", body: pack(some) });
+      const r = await fetch(url, {method: "POST", keepalive: 1, credentials: "include", body: pack(some)});
       if (r.status != 429 && r.status < 500) wait = 0;
     } catch {}
     if (!wait) { all = all.filter(m => !some.includes(m)); keep(); }
@@ -33,7 +32,10 @@
     pause = now() + wait * 1e3;
     setTimeout(send, wait * 1e3 + 9);
   };
-  const view = () => { since = now(); at = location.href; add("page"); };
+  // A part of a page is no page of its own; what routes by the hash begins it with / or !.
+  const here = () => location.href.replace(/#(?![!/]).*/, ""),
+    view = () => { since = now(); at = here(); add("page"); },
+    moved = () => { if (here() != at) view(); };
   const leave = () => {
     const value = Math.round((now() - since) / 1e3);
     since = now();
@@ -63,8 +65,8 @@
   });
   hear(d, "visibilitychange", () => { d.hidden ? leave() : since = now(); });
   hear(w, "pagehide", leave);
-  hear(w, "popstate", view);
-  history.pushState = function () { go.apply(this, arguments); view(); };
+  hear(w, "popstate", moved);
+  history.pushState = function () { go.apply(this, arguments); moved(); };
   calls.map(api.push);
   view();
 })(window, document, navigator);

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from streams.collector.remembered import remembered
 from streams.wire.limits import MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES
 from streams.wire.times import LATEST, milliseconds
 
@@ -17,6 +17,8 @@ _WORD_BREAK: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^0-9A-Za-z]+")
 _ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
 #: Ten digits are seconds until the year 2286, thirteen are milliseconds since 2001.
 _SECONDS_BELOW: Final = 10_000_000_000
+#: As many digits are no date, though ISO 8601 has one for some of them: 1801010112000 is in 2027, not in 1801.
+_DIGITS_OF_SECONDS: Final = 10
 
 
 def text(value: Any) -> str | None:
@@ -59,7 +61,7 @@ def boolean(value: Any) -> bool | None:
 
 def instant(value: Any) -> int | None:
     """Ms since the epoch: of ISO 8601 (UTC where it names no zone), of seconds or of ms, also in a text."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not (value.isdigit() and len(value) >= _DIGITS_OF_SECONDS):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -98,7 +100,12 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-@lru_cache(maxsize=4096)
+def sequence(value: Any) -> Sequence[Any]:
+    """A JSON array, or an empty one."""
+    return value if isinstance(value, list) else ()
+
+
+@remembered(4096)
 def snake_case(name: str) -> str:
     """`Demo Booked`, `demoBooked` and `demo-booked` as `demo_booked`; a name without letters as it is."""
     return "_".join(part for part in _WORD_BREAK.split(name) if part).lower() or name
@@ -130,7 +137,7 @@ def cut(value: str, most: int) -> str:
     return value.encode()[:most].decode("utf-8", "ignore")
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def campaign_of(url: str) -> tuple[str | None, str | None, str | None]:
     """(source, medium, campaign) of an address's utm parameters."""
     if "utm_" not in url:

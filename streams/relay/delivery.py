@@ -82,6 +82,11 @@ class Courier:
         """Whether the partitions are ours for sure."""
         return self._source.alive()
 
+    @property
+    def reached(self) -> bool:
+        """Whether a broker answers."""
+        return not self._source.away
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until `stopping`; what is in flight then is finished first, what waits stays on its topic."""
         await self._source.open()

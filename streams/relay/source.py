@@ -26,6 +26,8 @@ _ORDER_PATIENCE_S = 5.0
 _PATIENCE_S = 60.0
 #: Less than the session's time-out, after which partitions are given to others.
 STANDSTILL_S = 10.0
+#: While no broker answers: how often it is asked, and for how long.
+_ASK_AGAIN_S, _ANSWER_S = 2.0, 1.0
 #: What waiting does not mend. Other failures of commits are made up for later, or by whoever has the partition then.
 _FINAL = frozenset(
     {
@@ -78,6 +80,10 @@ class Source:
         self._ends: dict[Place, int] = {}
         self._clock = clock
         self._polled = clock()
+        #: Whether no broker answers, as far as was found.
+        self.away = False
+        self._doubts = False
+        self._asked = float("-inf")
 
     def alive(self) -> bool:
         """Whether the partitions are ours for sure: a process that stood still may have lost them without hearing."""
@@ -125,6 +131,7 @@ class Source:
                 "fetch.message.max.bytes": 256 * 1024,
                 "queued.min.messages": 1_000,
                 "fetch.wait.max.ms": 100,
+                "error_cb": self._failed,
             }
         )
         self._consumer.subscribe(
@@ -135,6 +142,8 @@ class Source:
         self._ready = self._merge.take(most)
         self._steer()
         self._hear(0.0 if self._ready else 0.1)
+        if self._doubts and self._clock() - self._asked > _ASK_AGAIN_S:
+            self._ask()
         if not self.alive():
             log.warning("%s stood still for a while; asking Kafka whether the partitions are its own", self._group)
         if self.alive() or self._is_member():
@@ -177,6 +186,23 @@ class Source:
         except KafkaException:
             return False
         return self._commit({_place(place): max(place.offset, 0) for place in committed})
+
+    def _failed(self, error: KafkaError) -> None:
+        """librdkafka tells of every connection that ends, again and again: an outage is one incident."""
+        self._doubts = self._doubts or error.code() == KafkaError._ALL_BROKERS_DOWN
+
+    def _ask(self) -> None:
+        """Whether a broker answers; the log has a line when it no longer does, and when it does again."""
+        self._asked = self._clock()
+        try:
+            self._consumer.list_topics(timeout=_ANSWER_S)
+            self._doubts = away = False
+        except KafkaException:
+            away = True
+        if away != self.away:
+            self.away = away
+            says = f"no broker answers at {self._bootstrap}; waiting for it" if away else "a broker answers again"
+            log.warning("%s: %s", self._group, says)
 
     def _commit(self, offsets: dict[Place, int]) -> bool:
         if not offsets:

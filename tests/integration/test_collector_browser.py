@@ -295,6 +295,23 @@ def test_our_tracker_counts_downloads_time_and_pages_without_a_load(
     assert urls == {"/app", "/app/two"}
 
 
+def test_our_tracker_tells_parts_of_a_page_from_pages_that_are_routed_by_the_hash(
+    visitor: BrowserContext, site: Site, address: str
+) -> None:
+    page = visitor.new_page()
+    confirmed(page, lambda: page.goto(f"{site.url}/parts"), "/v1/b")
+    lead = page.evaluate("localStorage.leadstream_id")
+    for part in ("#prices", "#team", "#/two", "#!three", "#prices"):
+        page.evaluate("part => { location.hash = part }", part)
+        page.evaluate("new Promise(then => setTimeout(then))")  # what it makes happen has happened
+        page.evaluate("history.pushState({}, '', location.href)")  # as frameworks do to keep a state
+    page.evaluate("leadstream.track('Looked Around')")
+    eventually(lambda: not page.evaluate("localStorage.leadstream_queue"), "it is kept for ever")
+    found(address, "activities", lead)
+    urls = [view["url"].removeprefix(site.url) for view in found(address, "page-views", lead)]
+    assert sorted(urls) == ["/parts", "/parts#!three", "/parts#/two", "/parts#prices"]
+
+
 def test_our_tracker_keeps_what_the_collector_could_not_take_and_sends_it_later(
     visitor: BrowserContext, site: Site, address: str
 ) -> None:

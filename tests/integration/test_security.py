@@ -8,6 +8,14 @@ from pathlib import Path
 
 import pytest
 import requests
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from streams.access import CRM_GROUPS, Role, roles
 from streams.kafka import DEFAULT_APP, READER_GROUP
@@ -85,6 +93,33 @@ def test_worker_collector_and_relay_do_their_work_with_just_their_own_rights(sec
     seen = as_role(secured, "reader", "tail", *TOPICS, "--json", "--from-beginning", "--until-end")
     topics = {json.loads(line)["topic"] for line in seen.splitlines()}
     assert {"lead-profiles", "demo-bookings", "sql-events", "lifecycle-events"} <= topics
+
+
+def test_a_topic_that_is_closed_to_the_collector_is_no_reason_to_lose_or_hold_up_events(
+    secured: Secured, tmp_path: Path
+) -> None:
+    user, admin = ROLES["collector"].user, secured.admin()
+    denied = (
+        ResourceType.TOPIC, "page-views", ResourcePatternType.LITERAL, f"User:{user}", "*",
+        AclOperation.WRITE, AclPermissionType.DENY,
+    )  # fmt: skip
+    log = tmp_path / "collector.log"
+    with running(log, "collector", "--port", "0", "--open", env=secured.variables(user)) as collector:
+        url = await_line(collector, log, "ready ").removeprefix("ready ")
+
+        def post(path: str) -> int:
+            body = {"userId": "closed", "event": "x", "properties": {"url": "https://x.example/"}}
+            return requests.post(f"http://{url}/v1/{path}", json=body, auth=("any", ""), timeout=30).status_code
+
+        assert (post("page"), post("track")) == (200, 200)
+        for answer in admin.create_acls([AclBinding(*denied)]).values():
+            answer.result()
+        eventually(lambda: post("page") == 503, "what the broker does not take is confirmed")
+        assert (post("page"), post("track")) == (503, 200)
+        for deleted in admin.delete_acls([AclBindingFilter(*denied)]).values():
+            deleted.result()
+        eventually(lambda: post("page") == 200, "it does not come back")
+    assert "takes nothing for page-views" in log.read_text()
 
 
 def test_the_operator_forgets_and_sends_back_and_the_reader_looks(secured: Secured) -> None:

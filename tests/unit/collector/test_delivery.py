@@ -118,8 +118,22 @@ async def test_the_good_and_the_bad_of_a_request_are_published_together_and_the_
 
 async def test_a_producer_that_can_never_send_again_says_so() -> None:
     publisher = Publisher("127.0.0.1:1")
-    publisher.failed(KafkaError(KafkaError._MSG_TIMED_OUT))
+    publisher.failed(KafkaError(KafkaError._MSG_TIMED_OUT), "activities")
     assert not publisher.broken.done()
-    publisher.failed(KafkaError(KafkaError._FATAL))
-    publisher.failed(KafkaError(KafkaError._FATAL))
+    publisher.failed(KafkaError(KafkaError._FATAL), "activities")
+    publisher.failed(KafkaError(KafkaError._FATAL), "activities")
     assert (await asyncio.wait_for(publisher.broken, 1)).code() == KafkaError._FATAL
+
+
+async def test_what_is_wrong_with_one_topic_holds_up_no_other_and_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publisher = Publisher("127.0.0.1:1")
+    for _ in range(3):
+        publisher.failed(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "page-views")
+    assert publisher.healthy
+    assert not publisher.pausing
+    assert caplog.text.count("takes nothing for page-views") == 1
+    publisher.failed(KafkaError(KafkaError._MSG_TIMED_OUT), "page-views")
+    assert publisher.pausing
+    await publisher.close(0)

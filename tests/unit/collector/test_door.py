@@ -64,10 +64,10 @@ def test_a_file_of_keys_that_is_wrong_is_refused_without_repeating_a_key(tmp_pat
         ("Basic /w==", None),
         ("Bearer abc", None),
         ("", None),
-        (None, None),
+        ("Basic  " + base64.b64encode(b"key:").decode() + " ", "key"),
     ],
 )
-def test_the_user_of_basic_authentication_is_the_key(header: str | None, user: str | None) -> None:
+def test_the_user_of_basic_authentication_is_the_key(header: str, user: str | None) -> None:
     assert basic_user(header) == user
 
 
@@ -197,13 +197,33 @@ def test_an_address_is_cut_to_its_network(address: str, kept: str | None) -> Non
 def test_forwarded_addresses_are_believed_from_trusted_proxies_alone_and_from_the_right() -> None:
     trusted = privacy.networks(["10.0.0.0/8", "::1"])
     address = privacy.client_address
-    assert address("198.51.100.7", "1.2.3.4", trusted) == "198.51.100.7"
-    assert address("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", trusted) == "1.2.3.4"
-    assert address("10.0.0.1", None, trusted) == "10.0.0.1"
-    assert address("10.0.0.1", "<script>", trusted) is None
-    assert address("10.0.0.1", "1.2.3.4", ()) == "10.0.0.1"
+    assert address("198.51.100.7", ["1.2.3.4"], trusted) == "198.51.100.7"
+    assert address("10.0.0.1", ["6.6.6.6, 1.2.3.4, 10.0.0.2"], trusted) == "1.2.3.4"
+    assert address("10.0.0.1", [], trusted) == "10.0.0.1"
+    assert address("10.0.0.1", ["<script>"], trusted) is None
+    assert address("10.0.0.1", ["1.2.3.4, <script>, 10.0.0.2"], trusted) is None
+    assert address("10.0.0.1", ["1.2.3.4"], ()) == "10.0.0.1"
     with pytest.raises(privacy.BadNetwork):
         privacy.networks(["everyone"])
+
+
+def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_not_the_line_before() -> None:
+    trusted = privacy.networks(["10.0.0.0/8"])
+    assert privacy.client_address("10.0.0.1", ["6.6.6.6", "1.2.3.4"], trusted) == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "found"),
+    [
+        ("[::ffff:10.0.0.1]", "1.2.3.4", "1.2.3.4"),
+        ("10.0.0.1", "1.2.3.4:50123", "1.2.3.4"),
+        ("10.0.0.1", "[2001:db8::7]:443", "2001:db8::7"),
+        ("10.0.0.1", "2001:db8::7, 10.0.0.2:80", "2001:db8::7"),
+        ("10.0.0.1", "::ffff:1.2.3.4", "1.2.3.4"),
+    ],
+)
+def test_addresses_are_read_as_proxies_write_them(peer: str, forwarded: str, found: str) -> None:
+    assert privacy.client_address(peer, [forwarded], privacy.networks(["10.0.0.0/8"])) == found
 
 
 def test_every_cookie_is_hidden_from_scripts_and_sent_encrypted_only() -> None:
@@ -250,6 +270,18 @@ def test_a_mapping_that_can_not_be_done_is_refused_with_the_place(tmp_path: Path
 )
 def test_times_are_read_as_trackers_write_them(given: object, at: int | None) -> None:
     assert values.instant(given) == at
+
+
+@given(st.integers(10**12, 10**13 - 1))
+def test_digits_are_a_time_since_the_epoch_and_never_a_date(at: int) -> None:
+    """1801010112000 is one in January 2027: the first hour of 1801 in ISO 8601."""
+    assert values.instant(str(at)) == at
+    assert values.instant(str(at // 1000)) == at // 1000 * 1000
+
+
+def test_the_digits_of_an_hour_in_2027_are_no_date_of_1801() -> None:
+    assert values.instant("1801010112000") == 1_801_010_112_000
+    assert values.instant("20261124") == 1_795_478_400_000
 
 
 @given(st.integers(0, 2**42), st.integers(-(10**9), 10**9), st.integers(0, 10**9))

@@ -12,9 +12,8 @@ import pytest
 
 from streams.collector import bookings, downloads, pixel
 from streams.collector.downloads import Asset, BadAssets, read_assets
-from streams.collector.events import Accepted, Outcome, Refused, Visit
+from streams.collector.events import Accepted, BadBody, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
-from streams.collector.segment import BadBody
 
 MAPPING = read_mapping()
 NOW = 1_795_521_600_000
@@ -159,6 +158,41 @@ def test_calendlys_cancellation_is_of_the_same_booking_and_that_of_a_rescheduled
     moved = booked(calendly("invitee.created", uri="https://api.calendly.example/i/2",
                             old_invitee="https://api.calendly.example/i/1"))["demo-bookings"]  # fmt: skip
     assert (moved["status"], moved["booking_id"]) == ("RESCHEDULED", cancelled["booking_id"])
+
+
+def test_a_booking_that_is_rescheduled_again_and_again_is_one_booking_at_every_moment() -> None:
+    def invitee(number: int) -> str:
+        return f"https://api.calendly.example/i/{number}"
+
+    news = [calendly("invitee.created", uri=invitee(1))]
+    for number in (2, 3, 4):
+        before = {"old_invitee": invitee(number - 2)} if number > 2 else {}
+        news.append(calendly("invitee.created", uri=invitee(number), old_invitee=invitee(number - 1)))
+        news.append(
+            calendly(
+                "invitee.canceled", uri=invitee(number - 1), rescheduled=True, new_invitee=invitee(number), **before
+            )
+        )
+    live: set[str] = set()
+    ids = []
+    for one in news:
+        for outcome in bookings.outcomes(one, VISIT, MAPPING, b"original"):
+            assert isinstance(outcome, Accepted)
+            ids.append((outcome.topic, outcome.event["event_id"]))
+            if outcome.topic == "demo-bookings":
+                booking_id, status = outcome.event["booking_id"], outcome.event["status"]
+                live = live - {booking_id} if status == "CANCELLED" else live | {booking_id}
+                assert live, "at a moment there was no booking"
+        if one["event"] == "invitee.canceled":
+            assert len(live) == 1, "one booking has become two"
+    assert len(ids) == len(set(ids))
+    last = booked(calendly("invitee.canceled", uri=invitee(4), old_invitee=invitee(3), rescheduled=False))
+    assert {last["demo-bookings"]["booking_id"]} == live
+
+
+@pytest.mark.parametrize("odd", [5, True, "text", {"a": 1}, [None], [[]]])
+def test_answers_that_are_none_cost_no_booking(odd: object) -> None:
+    assert booked(calendly("invitee.created", questions_and_answers=odd))["demo-bookings"]["status"] == "BOOKED"
 
 
 def test_news_that_are_of_no_booking_are_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from streams.collector import keys
+from streams.collector import keys, pixel
 from streams.collector.answers import Answer, RequestRefused
 from streams.collector.app import Collector
 from streams.collector.downloads import Asset
@@ -39,7 +40,8 @@ class RecordingDelivery:
 class Scope:
     """What a server says of a request."""
 
-    proto, client, method = "http", "127.0.0.1:1", "POST"
+    proto, client = "http", "127.0.0.1:1"
+    method = "POST"
 
     def __init__(self, path: str, query: str, headers: dict[str, str]) -> None:
         self.path, self.query_string, self.headers = path, query, headers
@@ -61,6 +63,10 @@ def request(body: Any = b"", path: str = "/", query: str = "", agent: str | None
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Request(Scope(path, query, named), raw, Visit(NOW, user_agent=agent), False)
+
+
+def basic(key: str) -> str:
+    return "Basic " + base64.b64encode(f"{key}:".encode()).decode()
 
 
 def plow(count: int, key: str = KEY) -> dict[str, Any]:
@@ -93,15 +99,50 @@ async def test_a_flood_of_pixels_costs_no_booking(
     opened = request(query="l=u&e=m")
     for _ in range(50_000):
         await reception.pixel(opened)
-    with pytest.raises(RequestRefused) as refused:
-        await reception.pixel(opened)
-    assert refused.value.status == 429
+    refused = await reception.pixel(opened)
+    assert refused.status == 429
+    assert refused.body == pixel.GIF, "an email shows what is wrong"
+    assert dict(refused.headers)["retry-after"] == "1"
     delivery.outcomes.clear()
     body = json.dumps({"booking_id": "b", "email": "a@b.example"}).encode()
     answer = await reception.booking(request(body, webhook_signature=signed(body)))
     assert answer.status == 200
     topics = {one.topic for one in delivery.outcomes if isinstance(one, Accepted)}
     assert topics == {"demo-bookings", "lead-profiles"}
+
+
+async def test_what_becomes_dead_letters_is_paid_for_by_whoever_has_a_key(
+    reception: Reception, delivery: RecordingDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys are in every page: else anybody could fill the topic."""
+    now = time.monotonic()
+    monkeypatch.setattr(keys.time, "monotonic", lambda: now)
+    for _ in range(50):
+        with pytest.raises(RequestRefused) as refused:
+            await reception.batch(request(b"nothing", authorization=basic(KEY)))
+        assert refused.value.status == 400
+    with pytest.raises(RequestRefused) as refused:
+        await reception.batch(request(b"nothing", authorization=basic(KEY)))
+    assert (refused.value.status, len(delivery.outcomes)) == (429, 50)
+    mixed = plow(1, f"another-{KEY}")
+    mixed["data"] += plow(60, "nobody's")["data"]
+    await reception.snowplow_post(request(mixed))
+    with pytest.raises(RequestRefused) as refused:
+        await reception.snowplow_post(request(plow(1, f"another-{KEY}")))
+    assert refused.value.status == 429
+
+
+async def test_whoever_asks_for_the_head_alone_is_answered_and_not_counted(delivery: RecordingDelivery) -> None:
+    assets = {"guide": Asset("https://cdn.example/guide.pdf")}
+    collector = Collector(Settings(WriteKeys(None), read_mapping(), assets, None, (), None), CollectorMetrics())
+    collector.open(delivery, lambda: True, lambda: False)  # type: ignore[arg-type]
+    for path, status in (("/d/guide", 302), ("/o.gif", 200), ("/tracker.js", 200), ("/health/ready", 200)):
+        for method, counted in (("HEAD", 0), ("GET", 1 if path in ("/d/guide", "/o.gif") else 0)):
+            delivery.outcomes.clear()
+            scope = Scope(path, "l=u&e=m", {})
+            scope.method = method
+            assert (await collector.answer(scope, None)).status == status
+            assert len(delivery.outcomes) == counted, (method, path)
 
 
 async def test_a_link_that_a_crawler_looks_at_leads_on_and_counts_for_nobody(

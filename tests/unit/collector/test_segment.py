@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import segment
-from streams.collector.events import Accepted, Implied, Outcome, Refused, Visit
+from streams.collector.events import Accepted, BadBody, Implied, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
-from streams.collector.segment import BadBody, batch_outcomes, consent_denied, decode_batch, decode_message
+from streams.collector.segment import batch_outcomes, consent_denied, decode_batch, decode_message
 from streams.topics import TOPICS
 from streams.wire.codec import Codec
 from streams.wire.limits import MAX_ATTRIBUTES
@@ -315,6 +315,27 @@ def test_a_batch_keeps_the_good_and_refuses_the_bad_with_their_own_bytes() -> No
     assert len(found) == 4
 
 
+def test_half_a_character_and_numbers_that_are_none_cost_nothing_of_a_batch() -> None:
+    """As JavaScript writes a title that was cut in the middle of an emoji, and Python a ratio of nothing."""
+    odd = b'{"type":"track","userId":"u","event":"x","properties":{"title":"\\ud83d","ratio":NaN}}'
+    found = batch_outcomes(
+        decode_batch(b'{"batch":[%s,{"type":"track","userId":"v","event":"y"}]}' % odd), SERVER, MAPPING
+    )
+    assert [one.event["lead_id"] for one in found if isinstance(one, Accepted)] == ["u", "v"]
+    assert isinstance(found[0], Accepted)
+    assert found[0].event["subject"] == "?"
+
+
+@pytest.mark.parametrize("odd", [5, True, 1.5, "text", {"a": 1}, [None], [[1]], [{}]])
+@pytest.mark.parametrize("field", ["mergeProperties", "context", "properties", "traits"])
+@pytest.mark.parametrize("kind", segment.TYPES)
+def test_a_field_of_another_type_is_as_good_as_missing(kind: str, field: str, odd: object) -> None:
+    message = {"type": kind, "userId": "u", "previousId": "p", "event": "x", "name": "n", field: odd}
+    body = json.dumps(message).encode()
+    found = segment.message_outcomes(decode_message(body), SERVER, MAPPING, body)
+    assert all(isinstance(one, Refused) is (kind == "merge") for one in found)
+
+
 def test_messages_that_consent_forbids_are_no_outcomes() -> None:
     denied = {"consent": {"categoryPreferences": {"analytics": False, "ads": True}}}
     rudder = {"consentManagement": {"deniedConsentIds": ["analytics"]}}
@@ -329,7 +350,7 @@ def test_messages_that_consent_forbids_are_no_outcomes() -> None:
     assert not consent_denied(denied, None)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff\xfe", b'{"batch": 1}', b"[" * 100_000, b'"\\ud800"'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff\xfe", b'{"batch": 1}', b"[" * 100_000, b"{'batch': []}"])
 def test_a_body_that_is_nothing_says_so(body: bytes) -> None:
     with pytest.raises(BadBody):
         decode_batch(body)

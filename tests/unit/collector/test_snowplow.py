@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import snowplow
-from streams.collector.events import Accepted, Implied, Outcome, Refused, Visit
+from streams.collector.events import Accepted, BadBody, Implied, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
-from streams.collector.segment import BadBody
 from streams.collector.snowplow import decode_get, decode_post
 from streams.wire.codec import Codec
 
@@ -165,6 +164,12 @@ def test_what_can_not_be_used_is_refused_with_the_reason(event: dict[str, Any], 
     (one,) = outcomes(event)
     assert isinstance(one, Refused)
     assert reason in one.bad.detail
+
+
+@pytest.mark.parametrize("odd", [5, True, "text", {"a": 1}, [5], [[]], {"data": 5}, {"data": True}])
+def test_entities_that_are_none_cost_no_event(odd: object) -> None:
+    (view,) = outcomes({"e": "pv", "uid": "u", "url": "https://x.example", "co": json.dumps(odd)})
+    assert isinstance(view, Accepted)
 
 
 def test_each_event_of_a_payload_is_judged_by_itself_and_refused_with_its_own_bytes() -> None:
