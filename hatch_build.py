@@ -54,7 +54,9 @@ def _wanted() -> bool:
 
 
 def _compiler() -> str | None:
-    return os.environ.get("CC") or next(filter(None, map(shutil.which, _COMPILERS)), None)
+    """The one that Python itself was compiled with, where it is here, else another."""
+    own = (sysconfig.get_config_var("CC") or _COMPILERS[0]).split()[0]
+    return os.environ.get("CC") or next(filter(None, map(shutil.which, (own, *_COMPILERS))), None)
 
 
 def _revision(root: Path) -> str:
@@ -68,9 +70,12 @@ def _compile(root: Path) -> list[str]:
     """Compile in place. Returns the libraries, relative to `root`."""
     from setuptools import Distribution, Extension
 
-    if _compiler() is None:
-        os.environ["CC"] = f"{sys.executable} -m ziglang cc"
-        os.environ["LDSHARED"] = f"{os.environ['CC']} -shared"
+    compiler = _compiler()
+    if compiler is None:
+        # Zig compiles for the machine at hand unless told otherwise: an image must run on others, too.
+        compiler = f"{sys.executable} -m ziglang cc -mcpu=baseline"
+        os.environ["LDSHARED"] = f"{compiler} -shared"
+    os.environ["CC"] = compiler
     os.chdir(root)
     extensions = [
         Extension(

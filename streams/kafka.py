@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import LeadstreamError, UsageError
-from streams.provisioning import Drift, Replication, TopicReport, compare, create, mend, shapes
+from streams.provisioning import Drift, Replication, TopicReport, compare, create, mend, outlived, shapes
 from streams.security import login
 from streams.topics import DEFAULT_PARTITIONS, TOPICS, Topic, changelog_topic
 
@@ -151,8 +151,10 @@ def require_topics(bootstrap: str, names: Iterable[str]) -> ClusterMetadata:
     """The cluster's metadata, in which all of `names` are. Raises TopicsMissing, and as `require_broker`."""
     metadata = require_broker(bootstrap)
     if missing := [name for name in names if name not in metadata.topics]:
+        # To whom Kafka allows nothing with a topic, it is as if there were none.
+        hidden = "" if login().speaks == "PLAINTEXT" else ", or nothing with it is allowed to this user"
         raise TopicsMissing(
-            f"No topic {', '.join(missing)} at {bootstrap}. "
+            f"No topic {', '.join(missing)} at {bootstrap}{hidden}. "
             "Create leadstream's topics with `leadstream topics`, or correct the name or --bootstrap."
         )
     return metadata
@@ -211,7 +213,8 @@ def ensure_topics(
         partitions = len(existing[here[0].name].partitions) if here else DEFAULT_PARTITIONS
     admin = admin_client(bootstrap)
     drift = shapes(here, existing, partitions, replication.factor)
-    differing, uncompared = compare(admin, here)
+    differing, uncompared, kept = compare(admin, here)
+    drift += outlived(wanted, kept)
     if change:
         create(admin, missing, partitions, replication)
     else:

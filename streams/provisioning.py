@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.errors import LeadstreamError
 from streams.topics import Topic
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _ADMIN_SECONDS = 15.0
 #: A busy single machine takes this long to open the logs of a few hundred new partitions.
 _SERVED_SECONDS = 60.0
+#: What a drift of it is called.
+RETENTION_OF_ERASURES = "retention"
 
 
 class TopicsFailed(LeadstreamError):
@@ -106,15 +108,27 @@ def _await_served(admin: AdminClient, topics: Iterable[Topic], partitions: int) 
         waiting = []
         for partition, answer in answers.items():
             try:
-                answer.result()
+                served = answer.result().offset >= 0  # it is negative when the request ran out of time
             except KafkaException:
+                served = False
+            if not served:
                 waiting.append(partition)
         if waiting:
             time.sleep(0.1)
 
 
-def compare(admin: AdminClient, topics: Iterable[Topic]) -> tuple[list[Drift], list[str]]:
-    """(settings that differ from the topic table, topics whose settings we may not see).
+class Comparison(NamedTuple):
+    """`drift` are settings that differ from the topic table, `unseen` topics whose settings we may not see, `kept` how
+    long each topic is kept, in ms, -1 for ever.
+    """
+
+    drift: list[Drift]
+    unseen: list[str]
+    kept: dict[str, int]
+
+
+def compare(admin: AdminClient, topics: Iterable[Topic]) -> Comparison:
+    """The settings of topics that are there, beside the table's.
 
     Settings that the table doesn't name, and a shorter retention, are the operator's. Raises TopicsFailed.
     """
@@ -124,8 +138,9 @@ def compare(admin: AdminClient, topics: Iterable[Topic]) -> tuple[list[Drift], l
     by_name = {topic.name: topic for topic in topics}
     found: list[Drift] = []
     unseen: list[str] = []
+    kept: dict[str, int] = {}
     if not by_name:
-        return found, unseen
+        return Comparison(found, unseen, kept)
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in by_name]
     for resource, outcome in admin.describe_configs(resources, request_timeout=_ADMIN_SECONDS).items():
         try:
@@ -135,11 +150,12 @@ def compare(admin: AdminClient, topics: Iterable[Topic]) -> tuple[list[Drift], l
                 raise TopicsFailed(f"Kafka did not let us compare topics: {error.args[0].str()}.") from None
             unseen.append(resource.name)
             continue
+        kept[resource.name] = int(current["retention.ms"].value)
         for setting, value in by_name[resource.name].config.items():
             has = current[setting].value if setting in current else "unknown to this broker"
             if has != value and not _is_kept_shorter(setting, str(has), value):
                 found.append(Drift(resource.name, setting, str(has), value))
-    return found, unseen
+    return Comparison(found, unseen, kept)
 
 
 def mend(admin: AdminClient, drift: Iterable[Drift]) -> bool:
@@ -177,6 +193,24 @@ def shapes(topics: Iterable[Topic], metadata: Mapping[str, Any], partitions: int
         if factor is not None and copies != {factor}:
             drift.append(Drift(topic.name, "replication factor", " to ".join(map(str, sorted(copies))), str(factor)))
     return drift
+
+
+def outlived(topics: Iterable[Topic], kept: Mapping[str, int]) -> list[Drift]:
+    """Whether erasures are forgotten before what they erase: a replay would then bring erased leads back. `kept` as
+    compared; a topic that is not in it is kept as the table says.
+    """
+
+    def lasts(topic: Topic) -> float:
+        found = kept.get(topic.name, -1)
+        # Longer than the table says is drift already, and is put right.
+        return min(float("inf") if found < 0 else found, int(topic.config["retention.ms"]))
+
+    inputs = {topic.name: lasts(topic) for topic in topics if topic.role == "input"}
+    if "erasures" not in inputs or inputs["erasures"] >= max(inputs.values()):
+        return []
+    name = max(inputs, key=inputs.__getitem__)
+    wanted = f"at least {inputs[name]:.0f} ms, as {name}"
+    return [Drift("erasures", RETENTION_OF_ERASURES, f"{inputs['erasures']:.0f} ms", wanted)]
 
 
 def is_denied(error: Any) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.engine.seam import Progress
-from streams.engine.snapshot import Origin, SnapshotFailed, export_state, import_state, read_origin
+from streams.engine.snapshot import Origin, SnapshotFailed, export_state, import_state, read_origin, written
 from streams.errors import LeadstreamError, UsageError
 from streams.kafka import READER_GROUP, admin_client, client_config, ensure_topics, reader_config, require_topics
 from streams.partitioning import partition_of
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _STRAYS = "strays"
 _ADMIN_SECONDS = 15.0
 #: A worker with a name of its own does not leave its group when it ends: that is noticed after the session time-out.
-_PATIENCE_SECONDS = 40.0
+_GONE_SECONDS = 15.0
+_DELETED_SECONDS = 40.0
 
 
 class Busy(LeadstreamError):
@@ -101,11 +102,24 @@ def grow(bootstrap: str, app_id: str, partitions: int, file: Path) -> Kept:
     for name in (*TOPICS, relay_retries_topic(app_id).name):
         if counts.get(name, partitions) < partitions:
             _add_partitions(admin, name, partitions)
+    begun = _begun(bootstrap, app_id, counts.get(changelog.name), partitions)
     for name in (changelog.name, memory.name):
-        if counts.get(name, partitions) != partitions:
+        if counts.get(name, partitions) != partitions or (begun and name == changelog.name):
             _delete(admin, name)
     ensure_topics(bootstrap, partitions, app_id, (memory, relay_retries_topic(app_id)))
     return put_back(bootstrap, app_id, file)
+
+
+def _begun(bootstrap: str, app_id: str, has: int | None, partitions: int) -> bool:
+    """Whether an import into the new changelog was begun and not brought to its end. Raises UsageError when there is
+    nothing left to do: the changelog may hold what workers have made since.
+    """
+    if has != partitions:
+        return False
+    found = written(client_config(bootstrap), READER_GROUP, changelog_topic(app_id).name, partitions)
+    if len(found) == partitions:
+        raise UsageError(f"There are {partitions} partitions, and all of the state is there: nothing is left to do.")
+    return bool(found)
 
 
 def _export(bootstrap: str, app_id: str, metadata: ClusterMetadata, file: Path) -> Origin:
@@ -181,7 +195,7 @@ def _one_model(origin: Origin) -> bytes:
 def _refuse_members(admin: AdminClient, app_id: str) -> None:
     from confluent_kafka import ConsumerGroupState
 
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _GONE_SECONDS
     while True:
         groups = admin.list_consumer_groups(request_timeout=_ADMIN_SECONDS).result().valid or []
         running = [
@@ -245,7 +259,7 @@ def _delete(admin: AdminClient, name: str) -> None:
         answer.result()
     except KafkaException as error:
         raise SnapshotFailed(f"Kafka did not delete {name}: {error.args[0].str()}.") from None
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _DELETED_SECONDS
     while name in admin.list_topics(timeout=_ADMIN_SECONDS).topics:
         if time.monotonic() > deadline:
             raise SnapshotFailed(f"Kafka has not deleted {name} yet. Try again.")

@@ -163,13 +163,14 @@ def _opened(at: int, **fields: Any) -> Event:
     return event("email_open", at, email_id="mail-1", **fields)
 
 
+_OPENED = plain("open by a person", lambda at: _opened(at, sent_at=at - 60_000, ip="203.0.113.7"))
 #: What nobody did. The same acts of a person are among the others.
 _NOISE = [
     plain("pricing by a crawler", partial(pricing, user_agent=CRAWLER)),
     plain("pricing from within", partial(pricing, ip="10.1.2.3")),
     plain("open by a proxy", partial(_opened, user_agent=MAIL_PROXY)),
     plain("open by a scanner", lambda at: _opened(at, sent_at=at - 5_000)),
-    plain("open by a person", lambda at: _opened(at, sent_at=at - 60_000, ip="203.0.113.7")),
+    _OPENED,
 ]
 
 
@@ -225,6 +226,8 @@ _DONE = [
     plain("page", partial(page_view, duration_ms=200_000)),
     ("again", None),
 ]
+#: What the default model gives points for so often a day and no more.
+LIMITED = [plain("pricing", pricing), _OPENED]
 #: As much as can happen to a lead, and mostly does not.
 EVENTFUL = [*_DONE * 10, *_NOISE, *_SAID, *_BOOKED, *_ANSWERS[::3]]
 #: For the default model: mostly behaviour, now and then a profile, a booking or an answer.
@@ -316,6 +319,7 @@ def _model(dice: Random) -> Model:
 
 
 _ACTS = [plain(kind, partial(activity, kind=kind)) for kind in "abcdz"]
+LIMITED_DRAWN = _ACTS[:2]
 EVENTFUL_DRAWN = [*_ACTS * 15, *_SAID, *_BOOKED, *_ANSWERS[::3], plain("page", page_view)]
 #: Lively ones for :func:`models`.
 LIVELY_DRAWN = lively([*_ACTS * 30, *_SAID * 2, *_BOOKED, *_ANSWERS[::3], plain("page", page_view)], 25)

@@ -13,7 +13,18 @@ import msgspec
 from handmade import BUYER, DAY, HOUR, MINUTE, erasure, profile
 from hypothesis import assume
 from hypothesis import strategies as st
-from lead_histories import EVENTFUL, EVENTFUL_DRAWN, Happening, Make, happening_of, name_granted, plain, tell
+from lead_histories import (
+    EVENTFUL,
+    EVENTFUL_DRAWN,
+    LIMITED,
+    LIMITED_DRAWN,
+    Happening,
+    Make,
+    happening_of,
+    name_granted,
+    plain,
+    tell,
+)
 from oracle_people import People
 from partitions import CODEC, PARTITIONS, Worker
 from town import link
@@ -30,9 +41,12 @@ from streams.topics import INPUT_TOPICS
 IDS = ("a", "b", "c", "d", "email:vera@example.com")
 
 
-def people(pool: Sequence[tuple[str, Make]], length: int = 40) -> st.SearchStrategy[list[Happening]]:
+def people(
+    pool: Sequence[tuple[str, Make]], limited: Sequence[tuple[str, Make]], length: int = 40
+) -> st.SearchStrategy[list[Happening]]:
     """Histories in which a few buyers come first, and then much happens to them within weeks, so that episodes are open
-    when links tell who is who.
+    when links tell who is who. Now and then all of it is `limited` by the day, and happens within days: on both sides
+    of a link, and after it.
     """
 
     def history(seed: int, size: int) -> list[Happening]:
@@ -40,6 +54,8 @@ def people(pool: Sequence[tuple[str, Make]], length: int = 40) -> st.SearchStrat
         ids = IDS[-dice.choice([2, 2, 3, 5]) :]
         calm = dice.choice([HOUR, DAY, 4 * DAY, 10 * DAY])
         some = pool if dice.random() < 0.5 else dice.sample(pool, dice.randint(3, 20))  # so that few things come often
+        if dice.random() < 0.2:
+            calm, some = HOUR, limited
         told = [happening_of(_under(id_, _BUYER), 0, 0) for id_ in ids if dice.random() < 0.7]
         while len(told) < size:
             gap = dice.choice([0, HOUR, dice.randint(0, calm), dice.randint(0, calm), 3 * calm])
@@ -72,7 +88,7 @@ def _under(id_: str, made: tuple[str, Make]) -> tuple[str, Make]:
 
 _BUYER = plain("buyer", lambda at: profile(at, **BUYER))
 #: For the default model, and for drawn ones.
-PEOPLE, PEOPLE_DRAWN = people(EVENTFUL), people(EVENTFUL_DRAWN)
+PEOPLE, PEOPLE_DRAWN = people(EVENTFUL, LIMITED), people(EVENTFUL_DRAWN, LIMITED_DRAWN)
 
 
 class Wired:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from streams.local.jars import cache_folder
+from tests.debian import NoPackage, unpacked
 from tests.processes import eventually, free_port
 
 _MISSING = (
@@ -42,38 +41,11 @@ def programs() -> Programs:
     found = shutil.which("prometheus"), shutil.which("promtool")
     if found[0] and found[1]:
         return Programs(Path(found[0]), Path(found[1]))
-    folder = cache_folder().parent / "debian" / "prometheus"
-    if not folder.is_dir():
-        _unpack(folder)
+    try:
+        folder = unpacked("prometheus")
+    except NoPackage as error:
+        raise AssertionError(_MISSING.format(error)) from None
     return Programs(folder / "usr" / "bin" / "prometheus", folder / "usr" / "bin" / "promtool")
-
-
-def _unpack(folder: Path) -> None:
-    """apt checks what it downloads by the archive's signature."""
-    for program in ("apt-get", "dpkg-deb"):
-        assert shutil.which(program), _MISSING.format(f"there is no {program}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        room = Path(name)
-        room.chmod(0o755)
-        download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", "prometheus"]
-        if not _done(download, room):
-            # No package lists yet, or old ones: fetch some of our own, which takes no rights.
-            (room / "lists").mkdir()
-            own = ["-o", f"Dir::State::lists={room / 'lists'}", "-o", f"Dir::Cache={room}", "-o", "Debug::NoLocking=1"]
-            update = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", *own, "update"]
-            assert _done(update, room), _MISSING.format("apt-get update failed")
-            assert _done([*download[:-2], *own, *download[-2:]], room), _MISSING.format("apt-get has no such package")
-        (package,) = room.glob("prometheus_*.deb")
-        subprocess.run(["dpkg-deb", "-x", str(package), str(room / "files")], check=True, timeout=120)
-        try:
-            (room / "files").rename(folder)
-        except OSError:
-            assert folder.is_dir()  # another process was faster
-
-
-def _done(command: Sequence[str], folder: Path) -> bool:
-    return not subprocess.run(command, cwd=folder, timeout=300, check=False, stderr=subprocess.DEVNULL).returncode
 
 
 def promtool(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:

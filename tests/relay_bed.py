@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streams.kafka import producer_config
+from streams.kafka import client_config, producer_config, require_topics
+from streams.relay.settings import TOPICS
 from tests.kafka_topics import CODEC, records_of
 from tests.processes import LEADSTREAM, eventually
 from tests.relay_records import topic_of
@@ -57,6 +58,35 @@ def free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
+
+
+def newcomer(bootstrap: str, app: str, *targets: str) -> str:
+    """`app`, whose relays hear nothing of what is on the topics already: a test of its own on a broker of many."""
+    for target in targets:
+        consumer = Consumer({**client_config(bootstrap), "group.id": f"{app}-relay-{target}"})
+        try:
+            consumer.commit(offsets=_ends(consumer, bootstrap), asynchronous=False)
+        finally:
+            consumer.close()
+    return app
+
+
+def is_caught_up(bootstrap: str, app: str, target: str) -> bool:
+    """Whether the target's group has left behind all that is on the topics."""
+    consumer = Consumer({**client_config(bootstrap), "group.id": f"{app}-relay-{target}"})
+    try:
+        ends = _ends(consumer, bootstrap)
+        committed = consumer.committed([TopicPartition(end.topic, end.partition) for end in ends], timeout=20)
+        return all(max(place.offset, 0) >= end.offset for place, end in zip(committed, ends, strict=True))
+    finally:
+        consumer.close()
+
+
+def _ends(consumer: Consumer, bootstrap: str) -> list[TopicPartition]:
+    topics = require_topics(bootstrap, TOPICS).topics
+    places = [TopicPartition(name, number) for name in TOPICS for number in topics[name].partitions]
+    ends = [consumer.get_watermark_offsets(place, timeout=20)[1] for place in places]
+    return [TopicPartition(place.topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
 
 
 def produce(bootstrap: str, records: Iterable[dict[str, Any]]) -> None:

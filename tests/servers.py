@@ -44,6 +44,9 @@ class Server:
         self.faults: list[str] = []
         self.misbehaviour: deque[Answer | None] = deque()
         self.always: Answer | None = None
+        #: While it is not set, requests are heard and not answered.
+        self.gate = threading.Event()
+        self.gate.set()
         self.port = 0
         self._lock = threading.Lock()
 
@@ -73,6 +76,8 @@ class Server:
             self.heard.append(heard)
             answer = self.misbehaviour.popleft() if self.misbehaviour else None
         answer = answer or self.always or self.respond(heard)
+        if not self.gate.is_set():
+            await asyncio.to_thread(self.gate.wait)
         if answer.wait_s:
             await asyncio.sleep(answer.wait_s)
         if answer.body is None:
@@ -94,7 +99,10 @@ def serving(server: S) -> Iterator[S]:
 
     with serving_app(make) as port:
         server.port = port
-        yield server
+        try:
+            yield server
+        finally:
+            server.gate.set()
     assert not server.faults, server.faults
 
 

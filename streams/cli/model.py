@@ -82,4 +82,5 @@ def _print_text(source: str, version: str, report: Report, cells: int) -> None:
         ways = [way for way in report.ways if way.stage == stage]
         print(f"\nThe shortest ways to {stage}:" if ways else f"\nNo short way to {stage} was found.")
         for way in ways:
-            print(f"  fit {way.fit:g}: {way.text}")
+            fit = "any fit" if way.fit is None else f"fit {way.fit:g}"
+            print(f"  {fit}: {way.text}")

@@ -165,9 +165,15 @@ class _Reader:
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=15,
             )
-            return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
+            offsets = {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
         except KafkaException as error:
             raise TailFailed(f"Kafka does not tell the offsets to read from: {error.args[0].str()}.") from None
+        # A request that ran out of time has a result all the same, which is no offset.
+        if any(offset < 0 for offset in offsets.values()):
+            raise TailFailed(
+                f"Kafka at {self._bootstrap} does not tell the offsets to read from within 15 s. Try again."
+            )
+        return offsets
 
     def _on_error(self, error: Any) -> None:
         from confluent_kafka import KafkaError

@@ -9,6 +9,7 @@ import typer
 
 from streams.cli.options import DEFAULT_APP, DEFAULT_BOOTSTRAP, App, Bootstrap
 from streams.errors import UsageError
+from streams.provisioning import RETENTION_OF_ERASURES
 
 if TYPE_CHECKING:
     from streams.provisioning import Drift
@@ -110,8 +111,13 @@ def _advice(settings: dict[str, Drift], check: bool, unseen: bool) -> list[str]:
         advice.append(
             "Clients can't change how many copies a topic has: use kafka-reassign-partitions.sh, or Cruise Control."
         )
+    if settings.pop(RETENTION_OF_ERASURES, None) is not None:
+        advice.append(
+            "Who was erased comes back in a replay when events are kept for longer than erasures: keep erasures for as "
+            "long (kafka-configs.sh --alter --add-config retention.ms=...), or the other topics for less."
+        )
     if settings and check:
-        advice.append("The same command without --check creates and mends.")
+        advice.append("The same command without --check creates and mends, as a user who may see all topics.")
     elif settings or unseen:
         advice.append("This user may not see or change settings: log in as one who may (`leadstream topics --acls`).")
     return advice

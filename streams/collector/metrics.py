@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from streams import __version__
-from streams.errors import LeadstreamError
+from streams.monitoring.serving import serve
 
 # A second series beside each counter and histogram, of when it began: Prometheus has no use for it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -55,9 +55,4 @@ class CollectorMetrics:
 
     def serve(self, host: str, port: int) -> None:
         """Serve `/metrics`. LeadstreamError when the port is taken."""
-        try:
-            start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
-            raise LeadstreamError(
-                f"metrics port {port} can't be opened ({error.strerror}): choose another --metrics-port"
-            ) from error
+        serve(self.registry, host, port, {})  # probes are on the port that they are of

@@ -10,13 +10,15 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.engine.config import CLIENT_LOG
 from streams.engine.envelope import RESERVED_KEY, check, pack_progress
@@ -59,23 +61,45 @@ def export_state(
 
     Each partition's state and progress belong together, also while workers run. Raises SnapshotFailed, EngineError.
     """
-    keys, progress = 0, []
-    # It holds what is known of people: nobody else's to read.
+    if file.exists():
+        raise SnapshotFailed(f"{file} is there already. Name a file that is not.")
+    # Under its own name once it is whole: what ends this half-way leaves nothing that looks like a snapshot.
     try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # It holds what is known of people: nobody else's to read.
+        handle, part = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=file.parent)
     except OSError as error:
-        raise SnapshotFailed(
-            f"{file} can't be written ({error.strerror}). Name a file that is not there yet."
-        ) from None
-    with os.fdopen(handle, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3) as out:
-        for number in range(partitions):
-            state = restore(client, group, changelog, number, partitions, Observer(), threading.Event())
-            progress.append(state.progress if state.applied else None)
-            for pair in state.values.items():
-                _write(out, pair)
-            keys += len(state.values)
-        origin = Origin(_FORMAT, app_id, cluster, keys, progress)
-        _write(out, origin)
+        raise SnapshotFailed(f"{file} can't be written ({error.strerror}).") from None
+    try:
+        with os.fdopen(handle, "wb") as raw:
+            with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3) as out:
+                origin = _write_all(out, client, app_id, changelog, partitions, cluster, group)
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.rename(part, file)
+    except BaseException:
+        os.unlink(part)
+        raise
+    return origin
+
+
+def _write_all(
+    out: gzip.GzipFile,
+    client: Mapping[str, Any],
+    app_id: str,
+    changelog: str,
+    partitions: int,
+    cluster: str,
+    group: str,
+) -> Origin:
+    keys, progress = 0, []
+    for number in range(partitions):
+        state = restore(client, group, changelog, number, partitions, Observer(), threading.Event())
+        progress.append(state.progress if state.applied else None)
+        for pair in state.values.items():
+            _write(out, pair)
+        keys += len(state.values)
+    origin = Origin(_FORMAT, app_id, cluster, keys, progress)
+    _write(out, origin)
     return origin
 
 
@@ -110,7 +134,12 @@ def import_state(
 
     The transactional ids are the workers' own: one that still runs is fenced, and ends.
     """
-    _refuse_written(client, app_id, changelog, len(progress))
+    if written(client, app_id, changelog, len(progress)):
+        raise SnapshotFailed(
+            f"{changelog} holds records, and state is never mixed. If an import was ended half-way, or the state there "
+            "is to be given up: delete the topic, make it anew with `leadstream topics`, and import again. Otherwise "
+            "give another application name."
+        )
     keys = 0
     try:
         producers = [_begin(client, f"{app_id}-{number}") for number in range(len(progress))]
@@ -145,20 +174,35 @@ def _send(producer: Producer, *record: Any) -> None:
             producer.poll(0.05)
 
 
-def _refuse_written(client: Mapping[str, Any], app_id: str, changelog: str, partitions: int) -> None:
-    consumer = Consumer({**client, "group.id": app_id}, logger=CLIENT_LOG)
+def written(client: Mapping[str, Any], group: str, changelog: str, partitions: int) -> set[int]:
+    """The partitions of `changelog` that hold committed records; what an import left that did not come to its end is
+    none. Blocks. Raises SnapshotFailed.
+    """
+    settings = {"group.id": group, "isolation.level": "read_committed", "enable.auto.commit": False}
+    more = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    consumer = Consumer({**client, **settings, **more}, logger=CLIENT_LOG)
+    found: set[int] = set()
+    deadline = time.monotonic() + _WAIT_S
     try:
-        for number in range(partitions):
-            first, end = consumer.get_watermark_offsets(TopicPartition(changelog, number), timeout=30.0)
-            if first != end:
-                raise SnapshotFailed(
-                    f"{changelog} holds records, and state is never mixed. Delete the topic, make it anew with "
-                    "`leadstream topics`, and import again; or give another application name."
-                )
-    except KafkaException as error:
-        raise SnapshotFailed(f"{changelog} can't be looked at: {error.args[0].str()}.") from None
+        consumer.assign([TopicPartition(changelog, number, OFFSET_BEGINNING) for number in range(partitions)])
+        left = set(range(partitions))
+        while left:
+            if time.monotonic() > deadline:
+                raise SnapshotFailed(f"{changelog} can't be looked at: the broker gives nothing of {sorted(left)}.")
+            for message in consumer.consume(100, 0.2):
+                error, number = message.error(), message.partition() or 0
+                if error is None:
+                    found.add(number)
+                elif error.code() != KafkaError._PARTITION_EOF:
+                    if error.retriable():
+                        continue
+                    raise SnapshotFailed(f"{changelog} can't be looked at: {error.str()}.")
+                if number in left:
+                    left.discard(number)
+                    consumer.pause([TopicPartition(changelog, number)])
     finally:
         consumer.close()
+    return found
 
 
 def _is_pair(frame: bytes) -> bool:

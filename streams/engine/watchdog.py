@@ -23,7 +23,8 @@ class Watchdog:
     """`now` is a monotonic clock in seconds."""
 
     def __init__(self, config: EngineConfig, now: Callable[[], float] = time.monotonic) -> None:
-        self._admin = AdminClient(config.client, logger=CLIENT_LOG)
+        self._client = config.client
+        self._admin = self._connected()
         self._now = now
         self._stalled_s = config.stalled_s
         #: How often to look.
@@ -35,14 +36,27 @@ class Watchdog:
 
     def stable_ends(self, tps: list[TP]) -> Mapping[TP, int] | None:
         """One past the last readable record of each partition, None when no broker answers. Blocks."""
+        ends = self._asked(tps)
+        if ends is None:
+            # A client that saw an outage, or new leaders, goes on for minutes with those that it knew.
+            self._admin = self._connected()
+            ends = self._asked(tps)
+        return ends
+
+    def _connected(self) -> AdminClient:
+        return AdminClient(self._client, logger=CLIENT_LOG)
+
+    def _asked(self, tps: list[TP]) -> Mapping[TP, int] | None:
         wanted = {TopicPartition(*tp): OffsetSpec.latest() for tp in tps}  # type: ignore[no-untyped-call]
         try:
             answers = self._admin.list_offsets(
                 wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_SECONDS
             )
-            return {TP(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
+            ends = {TP(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
         except KafkaException:
             return None
+        # A request that ran out of time has a result all the same, which is no offset.
+        return ends if all(end >= 0 for end in ends.values()) else None
 
     def stalled(self, done: Mapping[TP, int], ends: Mapping[TP, int] | None, waits: bool) -> TP | None:
         """A partition that has been behind for `stalled_s` in which nothing at all moved, else None.

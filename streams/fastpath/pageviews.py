@@ -92,10 +92,8 @@ class PageViews:
         if model.facts_on.get(_KIND):
             raise ValueError("the model has facts of page views")
         self._reader = reader
-        self._model = model
         self._counter = counter
-        self._rules = model.rules.get(_KIND, ())
-        self._stepper = reader.native.Stepper(**self._described(partitions))
+        self._stepper = reader.native.Stepper(**_described(reader, model, partitions))
 
     def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Item]:
         """See `ViewReader.decode`."""
@@ -113,52 +111,57 @@ class PageViews:
                 self._counter.ignored(reason, records, batch.partition)
         return place, time, arrival
 
-    def _described(self, partitions: int) -> dict[str, Any]:
-        """The model as the compiled part takes it."""
-        model, matrix, noise = self._model, self._model.matrix, self._model.noise
-        names = list(model.groups)
-        looked_at = frozenset[str]().union(*(rule.when.fields for rule in self._rules))
-        return {
-            "decoder": self._reader.decoder,
-            "identity": model.identity,
-            "lead_fields": Lead.__struct_fields__,
-            "fresh": pack(Lead("", 0)),
-            "groups": tuple((name, one.half_life_ms, one.floor, one.cap) for name, one in model.groups.items()),
-            "rules": tuple(_described_rule(rule, names) for rule in self._rules),
-            "paths": tuple(
-                (path.fact is not None, path.fit is not None, path.fit or 0.0, path.interest is not None,
-                 path.interest or 0.0)
-                for path in model.sql_paths
-            ),
-            "bands": model.fit_bands,
-            "lowest_band": LOWEST_BAND,
-            "cells": (*matrix.high, *matrix.low),
-            "thresholds": (matrix.high_fit, matrix.warm, matrix.hot, model.mql.interest, model.mql.fit),
-            "inactive_after": model.inactivity.after_ms if model.inactivity is not None else None,
-            "times": (model.visitor_ttl_ms, model.grace_ms),
-            "limits": (STRONGEST, REMEMBERED_EVENTS, MAX_AGE_DAYS, LONGEST_TEXT),
-            "networks": tuple(
-                (int(one.network_address), int(one.netmask)) for one in noise.internal if isinstance(one, IPv4Network)
-            ),
-            "checks_bots": noise.bots,
-            "checks_internal": bool(noise.internal),
-            "looked_at": tuple(sorted(looked_at)),
-            "versions": bytes(READ),
-            "partitions": partitions,
-            "remembered": _REMEMBERED,
-            "verdict": self._verdict,
-            "is_bot": is_bot,
-            "is_internal": lambda ip: is_internal(ip, noise),
-            "same_host": lambda one, other: host_of(one) == host_of(other),
-            "watched": lambda stage, low_touch, fit: thresholds_of(model, stage, bool(low_touch), fit),
-        }  # fmt: skip
 
-    def _verdict(self, value: bytes) -> tuple[int, ...]:
+def _described(reader: ViewReader, model: Model, partitions: int) -> dict[str, Any]:
+    """The model as the compiled part takes it.
+
+    What it calls must not lead back to it: it is not among what is searched for circles.
+    """
+    matrix, noise, codec = model.matrix, model.noise, reader.codec
+    names, rules = list(model.groups), model.rules.get(_KIND, ())
+    looked_at = frozenset[str]().union(*(rule.when.fields for rule in rules))
+
+    def verdict(value: bytes) -> tuple[int, ...]:
         """The rules that give for the page view in a record's value, by their places."""
-        fields = self._reader.codec.decode_valid(TOPIC, value)
+        fields = codec.decode_valid(TOPIC, value)
         assert fields is not None, "what the compiled decoder takes, this one takes too"
-        giving = self._model.matching(_KIND, fields)
-        return tuple(next(place for place, rule in enumerate(self._rules) if rule is one) for one in giving)
+        giving = model.matching(_KIND, fields)
+        return tuple(next(place for place, rule in enumerate(rules) if rule is one) for one in giving)
+
+    return {
+        "decoder": reader.decoder,
+        "identity": model.identity,
+        "lead_fields": Lead.__struct_fields__,
+        "fresh": pack(Lead("", 0)),
+        "groups": tuple((name, one.half_life_ms, one.floor, one.cap) for name, one in model.groups.items()),
+        "rules": tuple(_described_rule(rule, names) for rule in rules),
+        "paths": tuple(
+            (path.fact is not None, path.fit is not None, path.fit or 0.0, path.interest is not None,
+             path.interest or 0.0)
+            for path in model.sql_paths
+        ),
+        "bands": model.fit_bands,
+        "lowest_band": LOWEST_BAND,
+        "cells": (*matrix.high, *matrix.low),
+        "thresholds": (matrix.high_fit, matrix.warm, matrix.hot, model.mql.interest, model.mql.fit),
+        "inactive_after": model.inactivity.after_ms if model.inactivity is not None else None,
+        "times": (model.visitor_ttl_ms, model.grace_ms),
+        "limits": (STRONGEST, REMEMBERED_EVENTS, MAX_AGE_DAYS, LONGEST_TEXT),
+        "networks": tuple(
+            (int(one.network_address), int(one.netmask)) for one in noise.internal if isinstance(one, IPv4Network)
+        ),
+        "checks_bots": noise.bots,
+        "checks_internal": bool(noise.internal),
+        "looked_at": tuple(sorted(looked_at)),
+        "versions": bytes(READ),
+        "partitions": partitions,
+        "remembered": _REMEMBERED,
+        "verdict": verdict,
+        "is_bot": is_bot,
+        "is_internal": lambda ip: is_internal(ip, noise),
+        "same_host": lambda one, other: host_of(one) == host_of(other),
+        "watched": lambda stage, low_touch, fit: thresholds_of(model, stage, bool(low_touch), fit),
+    }  # fmt: skip
 
 
 def _described_rule(rule: Rule, groups: Sequence[str]) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
 """The worker's Prometheus metrics: prefix `leads_`, base units, bounded labels.
 
-Never a label with a lead id, an address or an exception's text. Records and transitions are counted when their batch is
-durable, once: the engine writes an aborted transaction again from its effects, not from its records.
+Never a label with a lead id, an address or an exception's text. What becomes of records and leads is counted when its
+batch is durable, once: the engine writes an aborted transaction again from its effects, not from its records, and what
+a worker that ends had not committed is counted by whoever does it again.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class WorkerMetrics(Observer):
         info = Gauge("leads_build_info", "What is running.", ["version"], registry=registry)
         info.labels(__version__).set(1)
         self._pending: dict[int, list[tuple[Transition, int | None]]] = {}
+        self._passing: defaultdict[int, list[Counter]] = defaultdict(list)
         self._restoring: dict[int, int] = {}
         self._lock = threading.Lock()  # restores run in threads of their own
         self._warned_of_strays = False
@@ -198,11 +200,11 @@ class WorkerMetrics(Observer):
         elif kind is Qualified or kind is Changed:
             self._pending.setdefault(partition, []).append((one, arrival))
 
-    def refused(self, topic: str, bad: BadRecord) -> None:
-        """A record became a dead letter."""
-        self._dead_letters.labels(topic, bad.error).inc()
+    def refused(self, topic: str, bad: BadRecord, partition: int) -> None:
+        """A record becomes a dead letter, not durable yet."""
+        self._passing[partition].append(self._dead_letters.labels(topic, bad.error))
 
-    def strayed(self, topic: str) -> None:
+    def strayed(self, topic: str, partition: int) -> None:
         if not self._warned_of_strays:
             self._warned_of_strays = True
             log.warning(
@@ -210,7 +212,7 @@ class WorkerMetrics(Observer):
                 "and work: let its producer use murmur2 (librdkafka: partitioner=murmur2_random)",
                 topic,
             )
-        self._strays.labels(topic).inc()
+        self._passing[partition].append(self._strays.labels(topic))
 
     def model_changed(self, outcome: str) -> None:
         """`accepted` or `refused`."""
@@ -252,6 +254,8 @@ class WorkerMetrics(Observer):
         self._last_commit.set(now)
         for reason, count in self._ignoring.pop(partition, {}).items():
             self._ignored.labels(reason).inc(count)
+        for counter in self._passing.pop(partition, ()):
+            counter.inc()
         for one, arrival in self._pending.pop(partition, ()):
             self._count(one, arrival, now)
 

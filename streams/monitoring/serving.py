@@ -1,4 +1,4 @@
-"""The worker's HTTP port: `/metrics` and `/health/*`, on threads of their own.
+"""The HTTP port of worker and collector for those who watch: `/metrics` and `/health/*`, on threads of their own.
 
 They answer while the event loop is busy, before it runs, and when it stands still.
 """
@@ -39,7 +39,7 @@ def serve(registry: CollectorRegistry, host: str, port: int, probes: dict[str, P
         if path == "/metrics":
             return metrics(environ, start_response)
         if probe is None:
-            status, says = "404 Not Found", f"there are /metrics and {', '.join(probes)}"
+            status, says = "404 Not Found", f"there is {', '.join(('/metrics', *probes))}"
         else:
             well, says = probe()
             status = "200 OK" if well else "503 Service Unavailable"

@@ -48,10 +48,11 @@ class Counter(Protocol):
     def ignored(self, reason: str, records: int, partition: int) -> None:
         """So many records were counted and nothing else, for `reason`: as many `Ignored`."""
 
-    def refused(self, topic: str, bad: BadRecord) -> None: ...
+    def refused(self, topic: str, bad: BadRecord, partition: int) -> None:
+        """A record of `topic` becomes a dead letter, not durable yet either."""
 
-    def strayed(self, topic: str) -> None:
-        """A record of an id that is not known came on a partition that its key does not belong to."""
+    def strayed(self, topic: str, partition: int) -> None:
+        """A record of an id that is not known came on a partition that its key does not belong to. Not durable yet."""
 
 
 class LeadLogic:
@@ -93,7 +94,7 @@ class LeadLogic:
         if batch.stream_time is None:
             return False  # nothing is there that could be carried over
         batch.wake_all()
-        said = differences(before.current.half_lives, offered) if before is not None else []
+        said = differences(before.current, offered) if before is not None else []
         log.info(
             "partition %d: judged by model %s as of %s%s",
             batch.partition,
@@ -152,7 +153,7 @@ class LeadLogic:
             if after.transitions:
                 self._say(key, after.transitions, batch, event.arrival)
         elif state is None and partition_of(key, self._partitions) != record.partition:
-            self._counter.strayed(record.topic)
+            self._counter.strayed(record.topic, batch.partition)
             batch.emit(self._strays.forwarding(key.decode(), event, Passing(record)))
         else:
             self._take(key, state, event, Passing(record), batch)
@@ -207,7 +208,7 @@ class LeadLogic:
             bad = BadRecord("LOOP", detail)
         if bad is not None:
             source = record if way is None else way.source
-            self._counter.refused(source.topic, bad)
+            self._counter.refused(source.topic, bad, batch.partition)
             batch.emit(refused(self._codec, source, bad, self._now(), item.lead_id))
             return
         assert key is not None, "a stray without a key is a bad record"

@@ -38,8 +38,12 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def event_of(kind: str, fields: Mapping[str, Any], arrival: int) -> Event:
-    """The event in a decoded record of `kind` that arrived at `arrival` (ms)."""
+    """The event in a decoded record of `kind` that arrived at `arrival` (ms), below 0 where its producer left that out:
+    then it arrived when it happened.
+    """
     occurred_at: int = fields["occurred_at"]
+    if arrival < 0:
+        arrival = occurred_at
     return Event(kind, fields["lead_id"], fields["event_id"], min(occurred_at, arrival), arrival, fields)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from streams.qualification.decay import clamp, value_at
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 _SHARE = 1e-12
 OTHER = "other"
+_EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
 def qualification(
@@ -62,18 +64,20 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
     """What does not add up in a Qualification record, in words; empty when all of it does.
 
     Needs nothing but the record: each group's lines must add up to its raw value, each contribution must have faded by
-    the group's half-life, the clamped values must add up to interest, the fit points to fit.
+    the group's half-life, the clamped values must add up to interest, the fit points to fit. Times may be ms, as in
+    Avro's bytes, aware datetimes, as Avro's readers make of them, or RFC 3339, as `leadstream tail` prints them.
     """
     wrong: list[str] = []
     groups = {line["group"]: line for line in record["groups"]}
-    at = record["occurred_at"]
+    at = _milliseconds(record["occurred_at"])
     for name, line in groups.items():
         lines = [one for one in record["evidence"] if one["group"] == name]
         _compare_sum(wrong, f"evidence of {name}", [one["points_now"] for one in lines], line["raw"])
         _compare(wrong, f"clamp of {name}", clamp(line["raw"], line["floor"], line["cap"]), line["clamped"])
         for one in lines:
             if one["name"] != OTHER:
-                now = value_at(one["points"], one["occurred_at"], at, line["half_life_s"] * 1000)
+                made = _milliseconds(one["occurred_at"])
+                now = value_at(one["points"], made, at, round(line["half_life_s"] * 1000))
                 _compare(wrong, f"decay of {one['name']} in {name}", now, one["points_now"])
     for one in record["evidence"]:
         if one["group"] not in groups:
@@ -81,6 +85,12 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
     _compare_sum(wrong, "groups", [line["clamped"] for line in groups.values()], record["interest"])
     _compare_sum(wrong, "fit points", [line["points"] for line in record["fit_evidence"]], record["fit"])
     return wrong
+
+
+def _milliseconds(time: int | datetime | str) -> int:
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    return (time - _EPOCH) // _MS if isinstance(time, datetime) else time
 
 
 def _compare_sum(wrong: list[str], what: str, lines: list[float], expected: float) -> None:

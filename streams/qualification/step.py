@@ -108,15 +108,16 @@ def _after(turn: Turn, at: int) -> After:
 def _take(turn: Turn, event: Event, at: int) -> bool:
     """Take the event into the lead. False when it says nothing: an unknown lead keeps nothing of it."""
     lead, model = turn.lead, turn.model
+    if event.kind == "erasure":  # whatever its id: a lead that was erased before remembers none
+        lead.as_of = at
+        turn.forget(at, "ERASED", None)
+        turn.out += forget_aliases(lead.lead_id, lead.aliases, event.event_id, event.occurred_at, at, erased=True)
+        return True
     digest = event_digest(event.event_id)
     if is_duplicate(lead, digest):
         turn.ignore("duplicate")
         return False
     lead.as_of = at
-    if event.kind == "erasure":
-        turn.forget(at, "ERASED", None)
-        turn.out += forget_aliases(lead.lead_id, lead.aliases, event.event_id, event.occurred_at, at, erased=True)
-        return True
     noise = noise_reason(event.kind, event.fields, event.occurred_at, model)
     if noise is None and event.kind == "sales_feedback" and event.fields["disposition"] not in DISPOSITIONS:
         noise = "unknown_disposition"

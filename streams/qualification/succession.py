@@ -8,7 +8,8 @@ it was judged last if that is later, whenever it is looked at first: the result 
 - A group whose half-life changes fades by the old one until the take-over and by the new one from then on. What is
   remembered of its contributions and bookings is restated: as the points that would have faded by the new half-life to
   what they were worth at the take-over. So a receipt still adds up, and a booking is still taken back exactly.
-- A group that the model says `was` another has what that one had.
+- A group that the model says `was` another has what that one had. So has one whose name the model before had changed:
+  a model that is taken back takes its names along.
 - A group that the model no longer has is dropped with its evidence, and so are facts and frequency limits of rules.
 - Whom a persona disqualified that is no longer one, is a lead again, unless sales has said never.
 - Of several changes since a lead was judged none is passed over: each carries it on from the one before. A model that
@@ -17,8 +18,9 @@ it was judged last if that is later, whenever it is looked at first: the result 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import exp2
+from types import MappingProxyType
 
 import msgspec
 
@@ -65,15 +67,14 @@ class Change(msgspec.Struct, array_like=True, frozen=True):
 
 def change_to(model: Model, number: int, since: int, arrival: int) -> Change:
     """The taking over of `model`, which came back `number` times."""
-    was = {name: group.was for name, group in model.groups.items() if group.was is not None}
-    return Change(model.identity, number, since, arrival, half_lives_of(model), was)
+    return Change(model.identity, number, since, arrival, half_lives_of(model), _was(model))
 
 
-def differences(before: HalfLives, model: Model) -> list[str]:
+def differences(before: Change, model: Model) -> list[str]:
     """What becomes of the groups of the model before, in words; those that stay as they are are not named."""
-    heirs, groups = _heirs_of(model), model.groups
+    heirs, groups = _heirs(model.groups, _was(model), before.was), model.groups
     said = []
-    for name, old in before.items():
+    for name, old in before.half_lives.items():
         heir = heirs.get(name)
         if heir is None:
             said.append(f"group {name} is dropped with its points")
@@ -100,7 +101,7 @@ def succeed(lead: Lead, due: int | None, changes: Sequence[Change], models: Mapp
     judged_by = [change.identity for change in changes]
     seen = judged_by.index(lead.judged_by) + 1 if lead.judged_by in judged_by else 0
     for number, change in enumerate(changes[seen:], start=seen):
-        before = changes[number - 1].half_lives if number else None
+        before = changes[number - 1] if number else None
         last = models.get(lead.judged_by)
         if last is not None and due is not None and due <= change.since:
             after = advance_owned(lead, change.since, last)
@@ -115,11 +116,11 @@ def succeed(lead: Lead, due: int | None, changes: Sequence[Change], models: Mapp
     return After(lead, out, due)
 
 
-def _carried(lead: Lead, before: HalfLives | None, change: Change, model: Model | None) -> After:
+def _carried(lead: Lead, before: Change | None, change: Change, model: Model | None) -> After:
     """The lead on the other side of one change, judged anew where `model` is at hand."""
     at = max(lead.as_of, change.since)
     if model is None:
-        _carry_groups(lead, before or {}, at, change.half_lives, _heirs(change.half_lives, change.was))
+        _carry_groups(lead, before, at, change.half_lives, change.was)
         lead.as_of, lead.judged_by = at, change.identity
         return After(lead, [], None)
     persona = lead.persona
@@ -142,23 +143,30 @@ def bring_along(lead: Lead, before: HalfLives, at: int, model: Model) -> None:
     `before` are the half-lives of the model that judged it last. That may be the newer one: so what `model` does not
     know stays as it is and counts for nothing, until the next change finds a place for it, or drops it.
     """
-    heirs = _heirs_of(model)
+    heirs = _heirs(model.groups, _was(model))
     strange = {name: name for name in before if name not in heirs}
-    _carry_groups(lead, before, at, {**before, **half_lives_of(model)}, {**heirs, **strange})
+    _hand_down(lead, before, at, {**before, **half_lives_of(model)}, {**heirs, **strange})
 
 
-def carry_over(lead: Lead, before: HalfLives | None, at: int, model: Model) -> None:
+def carry_over(lead: Lead, before: Change | None, at: int, model: Model) -> None:
     """Make what the lead keeps by group, fact and rule that of `model`, as of `at` (ms).
 
-    `before` are the half-lives of the model that judged it last; None: all count as kept.
+    `before` is the taking over of the model that judged it last; None: all half-lives count as kept.
     """
-    _carry_groups(lead, before or {}, at, half_lives_of(model), _heirs_of(model))
+    _carry_groups(lead, before, at, half_lives_of(model), _was(model))
     lead.facts = {name: times for name, times in lead.facts.items() if name in model.facts}
     limited = {rule.name for rules in model.rules.values() for rule in rules if rule.at_most is not None}
     lead.limits = {name: days for name, days in lead.limits.items() if name in limited}
 
 
-def _carry_groups(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, heirs: _Heirs) -> None:
+def _carry_groups(lead: Lead, before: Change | None, at: int, half_lives: HalfLives, was: Mapping[str, str]) -> None:
+    if before is None:
+        _hand_down(lead, {}, at, half_lives, _heirs(half_lives, was))
+    else:
+        _hand_down(lead, before.half_lives, at, half_lives, _heirs(half_lives, was, before.was))
+
+
+def _hand_down(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, heirs: _Heirs) -> None:
     changed = {
         name: before[name] for name, heir in heirs.items() if name in before and before[name] != half_lives[heir]
     }
@@ -181,12 +189,18 @@ def _carry_groups(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives,
     lead.bookings = tuple(_booking(one, at, changed, half_lives, heirs) for one in lead.bookings)
 
 
-def _heirs_of(model: Model) -> _Heirs:
-    return _heirs(model.groups, {name: group.was for name, group in model.groups.items() if group.was is not None})
+def _was(model: Model) -> dict[str, str]:
+    """Group -> its name in an earlier model, where that was another."""
+    return {name: group.was for name, group in model.groups.items() if group.was is not None}
 
 
-def _heirs(names: Iterable[str], was: Mapping[str, str]) -> _Heirs:
-    return {before: name for name, before in was.items()} | {name: name for name in names}
+def _heirs(names: Collection[str], was: Mapping[str, str], undone: Mapping[str, str] = MappingProxyType({})) -> _Heirs:
+    """`undone` is what the groups of the model before `was`: names that are here again have back what was theirs."""
+    heirs = {before: name for name, before in was.items()} | {name: name for name in names}
+    for name, before in undone.items():
+        if before in names and before not in was:
+            heirs.setdefault(name, before)
+    return heirs
 
 
 def _restated_contributions(kept: tuple[Contribution, ...], at: int, old: int, new: int) -> list[Contribution]:

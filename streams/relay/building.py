@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from standardwebhooks import Webhook
+
 from streams.errors import UsageError
 from streams.relay import salesforce, webhook
 from streams.relay.credentials import Authorized, Credentials, FixedToken, OAuthToken
@@ -34,24 +36,33 @@ def secret_of(where: str, at: SecretAt) -> Secret:
 def build(name: str, target: Target, now: Now) -> Built:
     """A target with its secrets and its own connections. Raises UsageError for a secret that can't be had or used."""
     where = f"targets.{name}"
+    make = _maker(where, target, now)  # before there is anything to close
     try:
         http = HttpSender(target.timeout, allow_private=target.allow_private, ca_file=target.ca_file)
     except OSError as error:
         raise UsageError(f"{where}.ca_file: {target.ca_file} can't be used: {error.strerror or error}") from None
+    return Built(make(http), http)
+
+
+def _maker(where: str, target: Target, now: Now) -> Callable[[Sender], TargetDelivery]:
     if isinstance(target, WebhookTarget):
+        secret = secret_of(f"{where}.secret", target.secret)
         try:
-            return Built(WebhookDelivery(target, secret_of(f"{where}.secret", target.secret), http, now), http)
+            signer = Webhook(secret.reveal())
         except (ValueError, RuntimeError):
             raise UsageError(f"{where}.secret: not a Standard Webhooks secret, expected whsec_ and base64") from None
+        return lambda http: WebhookDelivery(target, signer, http, now)
     if isinstance(target, HubspotTarget):
-        return Built(HubspotDelivery(target, Authorized(http, _hubspot_credentials(where, target))), http)
-    return Built(SalesforceDelivery(target, Authorized(http, _salesforce_credentials(where, target))), http)
+        token = _hubspot_credentials(where, target)
+        return lambda http: HubspotDelivery(target, Authorized(http, token))
+    access = _salesforce_credentials(where, target)
+    return lambda http: SalesforceDelivery(target, Authorized(http, access))
 
 
 def build_dry(target: Target, sender: Sender, now: Now) -> TargetDelivery:
     """A target whose requests go to `sender`, without secrets."""
     if isinstance(target, WebhookTarget):
-        return WebhookDelivery(target, Secret("whsec_ZHJ5LXJ1bg=="), sender, now)
+        return WebhookDelivery(target, Webhook("whsec_ZHJ5LXJ1bg=="), sender, now)
     return HubspotDelivery(target, sender) if isinstance(target, HubspotTarget) else SalesforceDelivery(target, sender)
 
 

@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from streams.relay.crm import CrmPlan
 from streams.relay.exchange import Delivered, Gone, Outcome, Rejected, Retry, Skipped
 from streams.relay.intake import DEAD_LETTERS, NotOurs, Raw, Unreadable, item_of
 from streams.relay.lanes import Item, Lanes
-from streams.relay.memory import NOTHING, Memory
+from streams.relay.memory import Memory
 from streams.relay.offsets import Offsets, Place
 from streams.relay.secrets import redacted
 from streams.relay.settings import Common
@@ -35,11 +36,11 @@ from streams.wire.registry import RegistryUnavailable
 log = logging.getLogger(__name__)
 
 _FULL = 1000
+#: One event that fails for long lets the target go on for so many, all of which a restart would deliver again.
+_MOST_HELD = 20_000
 _COMMIT_S = 1.0
 _LAG_S = 5.0
 _GIVE_UP_S = 10.0
-#: Less than the session's time-out, after which partitions are given to others.
-_STANDSTILL_S = 10.0
 #: What is written in one transaction is seen on its topics one after the other, milliseconds apart.
 _HOLD_S = 0.25
 
@@ -60,6 +61,8 @@ class Courier:
         self._breaker = Breaker(settings.breaker.failures, settings.breaker.pause, shared.clock)
         self._flights: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        #: Wakes whoever waits for the next poll to have been made.
+        self._polled = asyncio.Event()
         self._disabled = False
         self._source = Source(
             shared.bootstrap,
@@ -76,8 +79,13 @@ class Courier:
         shared.metrics.target(name)
 
     def alive(self) -> bool:
-        """Whether the partitions are ours for sure: a process that stood still may have lost them without hearing."""
-        return self._source.silent_s() < _STANDSTILL_S
+        """Whether the partitions are ours for sure."""
+        return self._source.alive()
+
+    @property
+    def reached(self) -> bool:
+        """Whether a broker answers."""
+        return not self._source.away
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until `stopping`; what is in flight then is finished first, what waits stays on its topic."""
@@ -88,6 +96,8 @@ class Courier:
                 dispatching = group.create_task(self._dispatch(group))
                 await reading
                 dispatching.cancel()
+                while self._flights:
+                    await self._poll(0)
         finally:
             await self._source.close()
 
@@ -96,7 +106,8 @@ class Courier:
     async def _read(self, stopping: asyncio.Event) -> None:
         committed = measured = self._shared.clock()
         while not stopping.is_set():
-            for raw in await self._source.read(_FULL - self._offsets.unfinished):
+            room = min(_FULL - self._offsets.unfinished, _MOST_HELD - self._offsets.held)
+            for raw in await self._poll(max(0, room)):
                 await self._take(raw)
             self._wake.set()
             now = self._shared.clock()
@@ -106,6 +117,12 @@ class Courier:
             if now - measured >= _LAG_S:
                 measured = now
                 self._shared.metrics.waiting(self.name, self._offsets.unfinished, await self._source.lag())
+
+    async def _poll(self, most: int) -> list[Raw]:
+        raws = await self._source.read(most)
+        self._polled.set()
+        self._polled.clear()
+        return raws
 
     async def _take(self, raw: Raw) -> None:
         place = (raw.topic, raw.partition)
@@ -146,11 +163,17 @@ class Courier:
         self.joined = True
 
     async def revoked(self, places: Sequence[Place], lost: bool) -> dict[Place, int]:
-        """What is in flight gets a moment to end, so that the next owner doesn't deliver the same lead beside us."""
+        """What is in flight gets a moment to end, and no more: the next owner must not have us write beside it. All
+        partitions are given up together, and those that stay ours are assigned anew.
+        """
         self._places -= set(places)
         self._lanes.drop(places)
-        if self._flights and not lost:
-            await asyncio.wait(set(self._flights), timeout=_GIVE_UP_S)
+        if self._flights:
+            _, late = await asyncio.wait(set(self._flights), timeout=0.0 if lost else _GIVE_UP_S)
+            for flight in late:
+                flight.cancel()
+            if late:
+                await asyncio.wait(late)
         due = {place: offset for place, offset in self._offsets.due().items() if place in places}
         for place in places:
             self._offsets.forget(place)
@@ -169,7 +192,7 @@ class Courier:
                     break
                 flight = group.create_task(self._deliver(items))
                 self._flights.add(flight)
-                flight.add_done_callback(self._landed)
+                flight.add_done_callback(partial(self._landed, items))
             waits = [self._breaker.wait_s() or None, self._lanes.next_in_s() or None]
             pause = max((wait for wait in waits if wait is not None), default=None)
             try:
@@ -181,8 +204,11 @@ class Courier:
         flying = len(self._flights)
         return self.alive() and flying < self._settings.concurrency and self._breaker.may_start(flying)
 
-    def _landed(self, flight: asyncio.Task[None]) -> None:
+    def _landed(self, items: Sequence[Item], flight: asyncio.Task[None]) -> None:
         self._flights.discard(flight)
+        if flight.cancelled():
+            for item in items:
+                self._lanes.finish(item)
         self._wake.set()
 
     async def _deliver(self, items: Sequence[Item]) -> None:
@@ -197,6 +223,9 @@ class Courier:
         if not planned:
             return
         outcomes = [_told(one) for one in await self._target.deliver([plan for _, plan in planned])]
+        # What becomes of it is ours to note only if the partitions are; if they are not, this flight is called off.
+        while not self.alive():
+            await self._polled.wait()
         self._judge(outcomes)
         for (item, plan), outcome in zip(planned, outcomes, strict=True):
             await self._settle(item, plan, outcome)
@@ -204,7 +233,7 @@ class Courier:
     def _plan(self, item: Item) -> Plan | Skipped:
         if self._disabled:
             return Skipped("disabled")
-        known = self._memory.of(item.place[1], item.lead_id) if self._target.remembers else NOTHING
+        known = self._memory.of(item.place[1], item.lead_id)
         return self._target.plan(item, known, self._shared.now())
 
     def _judge(self, outcomes: Sequence[Outcome]) -> None:
@@ -247,7 +276,7 @@ class Courier:
 
     async def _remember(self, item: Item, plan: Plan, outcome: Delivered | Skipped) -> None:
         """Before the lead's next record goes: a relay that is killed after that must know of this one."""
-        if plan.remember is None or item.place not in self._places or not self.alive():
+        if plan.remember is None:
             return
         remember = plan.remember
         crm_id = outcome.crm_id if isinstance(outcome, Delivered) else None

@@ -17,10 +17,10 @@ from aiohttp.abc import AbstractResolver
 
 from streams import __version__
 from streams.relay.addresses import PrivateAddress, public_socket
+from streams.relay.secrets import told
 
 #: Of an answer's body; what is longer is cut off.
 _LARGEST_ANSWER: Final = 8 * 1024 * 1024
-_LONGEST_DETAIL: Final = 400
 _LONGEST_WAIT_S: Final = 3600.0
 #: Beside the standard's, HubSpot's: 423 for two seconds under load, 477 while an account moves.
 _PASSING: Final = frozenset({408, 423, 425, 429, 477})
@@ -127,7 +127,7 @@ def describe(response: Response) -> str:
     if isinstance(answer, dict):
         parts = [answer.get(name) for name in ("category", "errorCode", "error", "message", "error_description")]
         words = ": ".join(str(part) for part in parts if part)
-    return f"HTTP {response.status}{': ' if words else ''}{words}"[:_LONGEST_DETAIL]
+    return told(f"HTTP {response.status}{': ' if words else ''}{words}")
 
 
 def retry_after_s(response: Response) -> float | None:

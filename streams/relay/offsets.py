@@ -46,4 +46,10 @@ class Offsets:
 
     @property
     def unfinished(self) -> int:
+        """How many records are not done."""
+        return self.held - sum(map(len, self._done.values()))
+
+    @property
+    def held(self) -> int:
+        """How many records a restart would read again: those, and what is done behind the first of them."""
         return sum(map(len, self._open.values()))

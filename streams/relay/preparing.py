@@ -49,8 +49,8 @@ def _lines(target: Any) -> Iterator[Mapping[str, Any]]:
         for kind, inputs in wanted_properties(target).items():
             yield {"method": "POST", "url": f"{target.url}{creating_request(kind)}", "body": {"inputs": inputs}}
     if isinstance(target, SalesforceTarget):
-        external = {"type": "Text(255)", "external_id": True, "unique": True}
-        yield {"object": "Lead", "field": target.external_id, **external}
+        external = {"type": "Text(255)", "external_id": True}
+        yield {"object": "Lead", "field": target.external_id, **external, "unique": True}
         for field, fact in merged_fields(DEFAULT_FIELDS, target.fields).items():
             if field.endswith("__c"):
                 kind = "DateTime" if fact in TIMES else _SALESFORCE_TYPES.get(fact, "Text(255)")
@@ -63,7 +63,7 @@ async def make_properties(targets: Targets) -> None:
     for name, target in targets.targets.items():
         if not isinstance(target, HubspotTarget):
             if isinstance(target, SalesforceTarget):
-                print(f"{name}: make the fields in Salesforce's Object Manager; --print-properties lists them")
+                print(f"{name}: deploy deploy/relay/salesforce, or make the fields that --print-properties lists")
             continue
         built = build(name, target, lambda: time.time_ns() // 1_000_000)
         assert isinstance(built.delivery, HubspotDelivery)

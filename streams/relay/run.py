@@ -74,7 +74,11 @@ async def _run(targets: Targets, shared: Surroundings, metrics_host: str, metric
         for courier in couriers:
             built[courier.name].http.guard = courier.alive
         if metrics_port is not None:
-            app = health_app(shared.metrics.registry, lambda: all(one.joined for one in couriers))
+            app = health_app(
+                shared.metrics.registry,
+                lambda: all(one.joined for one in couriers),
+                lambda: all(one.alive() and one.reached for one in couriers),
+            )
             await stack.enter_async_context(serve(app, metrics_host, metrics_port, "--metrics-port"))
         if targets.feedback is not None:
             feedback = targets.feedback

@@ -30,6 +30,7 @@ from streams.relay.exchange import (
 from streams.relay.facts import TIMES, merged_fields
 from streams.relay.lanes import Item
 from streams.relay.memory import Remembered
+from streams.relay.secrets import told
 from streams.relay.settings import SalesforceTarget
 from streams.wire.times import rfc3339
 
@@ -74,7 +75,6 @@ class SalesforceDelivery:
     """
 
     batch_size = 50
-    remembers = True
 
     def __init__(self, settings: SalesforceTarget, sender: Sender) -> None:
         self._settings = settings
@@ -149,7 +149,7 @@ class SalesforceDelivery:
         response = await self._ask("PATCH", path, body, allowed=(200, 201, 204, 300, 400))
         if response.status == 300:
             found = _decoded(response, list[str])
-            return Rejected(f"HTTP 300: {len(found)} Leads have this {key}: {', '.join(found)[:300]}")
+            return Rejected(f"HTTP 300: {len(found)} Leads have this {key}: {told(', '.join(found))}")
         if response.status == 400:
             return _entry_failure(_decoded(response, list[_Problem]))
         if response.status == 204:  # updated, by versions of the API before 46
@@ -245,7 +245,7 @@ def _entry_failure(errors: Sequence[_Problem]) -> Outcome:
     """What Salesforce's errors of one record mean for it."""
     first = errors[0] if errors else _Problem()
     code = first.status_code or first.error_code
-    detail = f"{code}: {first.message}"[:400]
+    detail = told(f"{code}: {first.message}")
     if code in _LACKING:
         return Retry(f"{detail}; check which fields the org has, and who may write them")
     if code == "CANNOT_UPDATE_CONVERTED_LEAD":  # it lives on as a contact, which is sales' own

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote, quote_plus
 
 from streams.errors import UsageError
 
@@ -19,7 +23,7 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        _ALL.add(text)
+        _ALL.update(one for one in _ways_to_write(text) if len(one) >= _SHORTEST)
 
     def reveal(self) -> str:
         return self._text
@@ -31,15 +35,29 @@ class Secret:
 
 
 _ALL: set[str] = set()
-_SHORTEST = 6
+_SHORTEST: Final = 6
+_LONGEST_TOLD: Final = 400
 
 
 def redacted(text: str) -> str:
     """`text` without the process's secrets: a target may say in its errors what it was sent."""
-    for secret in _ALL:
-        if len(secret) >= _SHORTEST:
-            text = text.replace(secret, "***")
+    # The longest first: one secret may be a part of another.
+    for secret in sorted(_ALL, key=len, reverse=True):
+        text = text.replace(secret, "***")
     return text
+
+
+def told(text: str) -> str:
+    """What a target says, as it may be repeated: bounded, and without secrets before it is cut, since nobody knows a
+    half one again.
+    """
+    return redacted(text)[:_LONGEST_TOLD]
+
+
+def _ways_to_write(secret: str) -> Iterator[str]:
+    """A secret as it stands in headers, forms and JSON, the mark of Standard Webhooks' before it or not."""
+    for text in (secret, secret.removeprefix("whsec_")):
+        yield from (text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1])
 
 
 def read_secret(where: str, environment: str | None, file: str | None) -> Secret:

@@ -90,10 +90,14 @@ def _in_words(what: str, place: Node, wanted: Any, steps: Path, is_key: bool) ->
     expected = _type_at(wanted, steps)
     if _bare(expected) is SecretAt and not isinstance(place.value, dict):
         return "expected {env: NAME} or {file: PATH}: a secret itself does not stand in this file"
+    if expected == get_type_hints(SecretAt, include_extras=True)["env"]:
+        return "expected the name of an environment variable, such as HUBSPOT_TOKEN, and not what is in it"
     if is_key:
         expected = get_args(_bare(_type_at(wanted, steps[:-1])))[0]
         return f"unknown key; {one_of(steps[-1], get_args(_bare(expected)))}"
-    found = "" if isinstance(place.value, (dict, list)) else f"found {place.written!r}; "
+    # What may hold a secret is not shown.
+    secret = _bare(_type_at(wanted, steps[:-1])) is SecretAt or "must not carry a user" in what
+    found = "" if secret or isinstance(place.value, (dict, list)) else f"found {place.written!r}; "
     if get_origin(_bare(expected)) is Literal:
         return found + one_of(place.value, get_args(_bare(expected)))
     words = what.replace("`", "")

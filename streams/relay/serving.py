@@ -11,9 +11,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from streams.errors import LeadstreamError
 
 
-def health_app(registry: CollectorRegistry, ready: Callable[[], bool]) -> web.Application:
-    """`/metrics`, `/health/live` (the event loop beats), `/health/ready` and `/health/started` (every target's group
-    is joined). A target that is down changes none of them.
+def health_app(
+    registry: CollectorRegistry, started: Callable[[], bool], reached: Callable[[], bool]
+) -> web.Application:
+    """`/metrics`, `/health/live` (the event loop beats), `/health/started` (every target's group was joined) and
+    `/health/ready` (and each is sure of its partitions, and a broker answers). A target that is down changes none of
+    them.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -23,12 +26,18 @@ def health_app(registry: CollectorRegistry, ready: Callable[[], bool]) -> web.Ap
         return web.Response(text="live\n")
 
     async def joined(_: web.Request) -> web.Response:
-        return web.Response(text="ready\n") if ready() else web.Response(status=503, text="joining\n")
+        return web.Response(text="started\n") if started() else web.Response(status=503, text="joining\n")
+
+    async def ready(request: web.Request) -> web.Response:
+        if not started():
+            return await joined(request)
+        waits = "waiting for Kafka or the registry\n"
+        return web.Response(text="ready\n") if reached() else web.Response(status=503, text=waits)
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/health/live", live)
-    app.router.add_get("/health/ready", joined)
+    app.router.add_get("/health/ready", ready)
     app.router.add_get("/health/started", joined)
     return app
 

@@ -20,6 +20,8 @@ Disposition = Literal["ACCEPTED", "REJECTED", "MEETING_HELD", "OPPORTUNITY", "WO
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 
 ApiName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
+#: What environments take for a name, so that a secret put here by mistake is mostly refused.
+EnvironmentName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 DAY_S: Final = 86_400
 
 
@@ -38,7 +40,7 @@ class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class SecretAt(_Strict, frozen=True, kw_only=True):
     """Where a secret is: one of the two."""
 
-    env: str | None = None
+    env: EnvironmentName | None = None
     file: str | None = None
 
     def __post_init__(self) -> None:
@@ -47,9 +49,11 @@ class SecretAt(_Strict, frozen=True, kw_only=True):
 
 
 class Retry(_Strict, frozen=True, kw_only=True):
-    """`attempts` tries, the pauses between them growing from `first` to at most `longest`, with jitter."""
+    """`attempts` tries, the pauses between them growing from `first` to at most `longest`, with jitter. By default they
+    take three quarters of an hour or more: a CRM's maintenance, or a token to be renewed, parks nothing.
+    """
 
-    attempts: Annotated[int, Meta(ge=1, le=100)] = 8
+    attempts: Annotated[int, Meta(ge=1, le=100)] = 20
     first: Duration = Duration(1)
     longest: Duration = Duration(300)
 
@@ -64,7 +68,7 @@ class BreakerSettings(_Strict, frozen=True, kw_only=True):
 class Common(_Strict, frozen=True, kw_only=True):
     """What all targets have. `max_age`: an older event asks nobody to do anything (null: no limit)."""
 
-    topics: tuple[Topic, ...] = TOPICS
+    topics: Annotated[tuple[Topic, ...], Meta(min_length=1)] = TOPICS
     timeout: Duration = Duration(10)
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 4
     max_age: Duration | None = Duration(7 * DAY_S)
@@ -72,6 +76,10 @@ class Common(_Strict, frozen=True, kw_only=True):
     breaker: BreakerSettings = BreakerSettings()
     allow_private: bool = False
     ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise ValueError("timeout: found 0s; expected longer, a request without an end holds its leads up for ever")
 
 
 class WebhookTarget(Common, frozen=True, kw_only=True):
@@ -105,6 +113,7 @@ class HubspotTarget(Common, frozen=True, kw_only=True):
     erase: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.token is None) == (self.oauth is None):
             raise ValueError("expected either token or oauth")
         if self.oauth is not None and self.oauth.refresh_token is None:
@@ -128,6 +137,7 @@ class SalesforceTarget(Common, frozen=True, kw_only=True):
     erase: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _known_facts(self.fields)
 
 

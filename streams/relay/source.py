@@ -24,6 +24,10 @@ _BATCH = 500
 _MOST_WAITING = 300
 _ORDER_PATIENCE_S = 5.0
 _PATIENCE_S = 60.0
+#: Less than the session's time-out, after which partitions are given to others.
+STANDSTILL_S = 10.0
+#: While no broker answers: how often it is asked, and for how long.
+_ASK_AGAIN_S, _ANSWER_S = 2.0, 1.0
 #: What waiting does not mend. Other failures of commits are made up for later, or by whoever has the partition then.
 _FINAL = frozenset(
     {
@@ -70,14 +74,20 @@ class Source:
         self._memory_topic = memory_topic
         self._owner = owner
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=group)
+        #: What goes next, unless its place is given up meanwhile.
+        self._ready: list[Raw] = []
         self._paused: set[Place] = set()
         self._ends: dict[Place, int] = {}
         self._clock = clock
         self._polled = clock()
+        #: Whether no broker answers, as far as was found.
+        self.away = False
+        self._doubts = False
+        self._asked = float("-inf")
 
-    def silent_s(self) -> float:
-        """How long ago Kafka was last asked: a process that stood still for long may have lost its partitions."""
-        return self._clock() - self._polled
+    def alive(self) -> bool:
+        """Whether the partitions are ours for sure: a process that stood still may have lost them without hearing."""
+        return self._clock() - self._polled < STANDSTILL_S
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -121,6 +131,7 @@ class Source:
                 "fetch.message.max.bytes": 256 * 1024,
                 "queued.min.messages": 1_000,
                 "fetch.wait.max.ms": 100,
+                "error_cb": self._failed,
             }
         )
         self._consumer.subscribe(
@@ -128,10 +139,16 @@ class Source:
         )
 
     def _poll(self, most: int) -> list[Raw]:
-        ready = self._merge.take(most)
+        self._ready = self._merge.take(most)
         self._steer()
-        self._hear(0.0 if ready else 0.1)
-        self._polled = self._clock()
+        self._hear(0.0 if self._ready else 0.1)
+        if self._doubts and self._clock() - self._asked > _ASK_AGAIN_S:
+            self._ask()
+        if not self.alive():
+            log.warning("%s stood still for a while; asking Kafka whether the partitions are its own", self._group)
+        if self.alive() or self._is_member():
+            self._polled = self._clock()
+        ready, self._ready = self._ready, []
         return ready + self._merge.take(most - len(ready))
 
     def _steer(self) -> None:
@@ -158,6 +175,34 @@ class Source:
                 raise RelayFailed(f"{self._group} can't read: {error.str()}")
             else:
                 log.warning("%s: %s", self._group, error.str())
+
+    def _is_member(self) -> bool:
+        """Whether the broker knows us still. After a standstill polls go well until it is heard that it does not; but
+        offsets of a former member are refused, so the committed ones are committed once more.
+        """
+        places = self._consumer.assignment()
+        try:
+            committed = self._consumer.committed(places, timeout=5.0) if places else []
+        except KafkaException:
+            return False
+        return self._commit({_place(place): max(place.offset, 0) for place in committed})
+
+    def _failed(self, error: KafkaError) -> None:
+        """librdkafka tells of every connection that ends, again and again: an outage is one incident."""
+        self._doubts = self._doubts or error.code() == KafkaError._ALL_BROKERS_DOWN
+
+    def _ask(self) -> None:
+        """Whether a broker answers; the log has a line when it no longer does, and when it does again."""
+        self._asked = self._clock()
+        try:
+            self._consumer.list_topics(timeout=_ANSWER_S)
+            self._doubts = away = False
+        except KafkaException:
+            away = True
+        if away != self.away:
+            self.away = away
+            says = f"no broker answers at {self._bootstrap}; waiting for it" if away else "a broker answers again"
+            log.warning("%s: %s", self._group, says)
 
     def _commit(self, offsets: dict[Place, int]) -> bool:
         if not offsets:
@@ -200,8 +245,10 @@ class Source:
         self._on_loop(self._owner.revoked(_places(partitions), True))
 
     def _give_up(self, partitions: list[TopicPartition]) -> None:
-        self._merge.revoked(_places(partitions))
-        self._paused -= set(_places(partitions))
+        places = _places(partitions)
+        self._merge.revoked(places)
+        self._ready = [raw for raw in self._ready if (raw.topic, raw.partition) not in places]
+        self._paused -= set(places)
 
     def _on_loop(self, work: Awaitable[T]) -> T:
         async def run() -> T:

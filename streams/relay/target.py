@@ -18,17 +18,13 @@ class Plan(Protocol):
 
 
 class TargetDelivery(Protocol):
-    """One target. `batch_size` is how many items, each of another lead, a delivery takes; `remembers` is whether plans
-    depend on what was delivered before.
-    """
+    """One target. `batch_size` is how many items, each of another lead, a delivery takes."""
 
     @property
     def batch_size(self) -> int: ...
-    @property
-    def remembers(self) -> bool: ...
 
     def plan(self, item: Item, known: Remembered, now: int) -> Plan | Skipped:
-        """What to do for an item, `now` in ms. Pure."""
+        """What to do for an item, when `known` is what the target was told before; `now` in ms. Pure."""
         ...
 
     async def deliver(self, plans: Sequence[Any]) -> list[Outcome]:

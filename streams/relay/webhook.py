@@ -30,7 +30,6 @@ from streams.relay.facts import is_qualification, time_of
 from streams.relay.handoff import handoff_text
 from streams.relay.lanes import Item
 from streams.relay.memory import Remembered
-from streams.relay.secrets import Secret
 from streams.relay.settings import WebhookTarget
 from streams.relay.target import Plan
 from streams.wire.cloudevents import Kind
@@ -57,20 +56,24 @@ class WebhookDelivery:
     """Delivers to one subscriber."""
 
     batch_size = 1
-    remembers = False
 
-    def __init__(self, settings: WebhookTarget, secret: Secret, sender: Sender, now: Callable[[], int]) -> None:
-        """`now` in ms. Raises ValueError for a secret that is none of Standard Webhooks'."""
+    def __init__(self, settings: WebhookTarget, signer: Webhook, sender: Sender, now: Callable[[], int]) -> None:
+        """`now` in ms."""
         self._settings = settings
         self._sender = sender
         self._now = now
-        self._signer = Webhook(secret.reveal())
+        self._signer = signer
 
     def plan(self, item: Item, known: Remembered, now: int) -> Plan | Skipped:
         max_age = self._settings.max_age
         if max_age is not None and not item.retried and now - time_of(item.record) > max_age * 1000:
             return Skipped("too_old")
-        return WebhookPlan(item.event_id, payload_of(item.source[0], item.record))
+        if item.retried and time_of(item.record) <= known.erased_at:
+            return Skipped("erased")
+        payload = payload_of(item.source[0], item.record)
+        # Subscribers keep their own order. What must be known here is whose dead letters must not go out any more.
+        erased = item.record.get("cause") == "ERASED"
+        return WebhookPlan(item.event_id, payload, Remembered(erased_at=time_of(item.record)) if erased else None)
 
     async def deliver(self, plans: Sequence[Any]) -> list[Outcome]:
         return [await self._deliver(plan) for plan in plans]

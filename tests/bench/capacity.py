@@ -16,6 +16,7 @@ import json
 import math
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -63,6 +64,8 @@ class Measured(NamedTuple):
     lead_resident: float
     worker_base_mb: float
     collector_mb: float
+    into_broker: float
+    out_of_broker: float
 
 
 def main() -> int:
@@ -98,10 +101,19 @@ def measure(options: argparse.Namespace, room: Path) -> Measured:
         topics = ("page-views", CHANGELOG, "lifecycle-events", "mql-events", "sql-events", "lead-scores")
         before = _disk(room, topics)
         count = int(RATE * options.seconds)
+        producer = Producer({**producer_config(broker.bootstrap), "linger.ms": 5})
+        _until(lambda: bool(producer.list_topics().topics), "no broker answers")
+        wires: list[Wire] = []
         for number in range(options.rounds):
+            idle, start = time.monotonic(), _wire(broker.bootstrap)
             rests.append(_spent([worker, server, collector], partial(time.sleep, options.seconds)))
-            loads.append(_spent([worker, server, collector], partial(_paced, broker.bootstrap, count, number + 2)))
+            busy, between = time.monotonic(), _wire(broker.bootstrap)
+            loads.append(_spent([worker, server, collector], partial(_paced, producer, count, number + 2)))
             _until(partial(_reached, port, count * (number + 1)), "the worker does not keep up")
+            # What goes over the wire at rest, fetches that find nothing, is not the events'.
+            share = (time.monotonic() - busy) / (busy - idle)
+            end = _wire(broker.bootstrap)
+            wires.append(Wire(*(c - b - share * (b - a) for a, b, c in zip(start, between, end, strict=True))))
         after, sent = _disk(room, topics), count * options.rounds
         for number in range(options.rounds):
             posts.append(_spent([worker, server, collector], partial(_posted, url, POSTS, number)))
@@ -129,6 +141,8 @@ def measure(options: argparse.Namespace, room: Path) -> Measured:
         statistics.mean(row["resident_bytes"] for row in states),
         base,
         collector_mb,
+        statistics.median(wire.received for wire in wires) / count,
+        statistics.median(wire.sent for wire in wires) / count,
     )
 
 
@@ -177,8 +191,25 @@ def _spent(processes: list[psutil.Process], work: Callable[[], object]) -> list[
     return [sum(one.cpu_times()[:2]) - spent for one, spent in zip(processes, before, strict=True)]
 
 
-def _paced(bootstrap: str, count: int, seed: int) -> None:
-    producer = Producer({**producer_config(bootstrap), "linger.ms": 5})
+class Wire(NamedTuple):
+    """Bytes over all of a broker's connections that stand, Kafka's protocol included, TCP's not."""
+
+    received: float
+    sent: float
+
+
+def _wire(bootstrap: str) -> Wire:
+    """As the kernel counts them, told by `ss` (iproute2)."""
+    found = subprocess.run(
+        ["ss", "-tinOH", "state", "established", f"sport = :{bootstrap.rpartition(':')[2]}"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return Wire(
+        *(float(sum(map(int, re.findall(rf"{name}:(\d+)", found)))) for name in ("bytes_received", "bytes_sent"))
+    )
+
+
+def _paced(producer: Producer, count: int, seed: int) -> None:
     records = list(page_views("zipf", count, seed))
     began = time.monotonic()
     for number, (key, value) in enumerate(records):
@@ -259,6 +290,11 @@ def _measured(found: Measured) -> list[str]:
         f"| on the changelog, before compaction | {found.changelog_bytes:.0f} |",
         f"| on output topics | {found.output_bytes:.0f} |",
         f"| a lead on the changelog, after compaction | {found.lead_packed:.0f} |",
+        "",
+        "| an event's bytes on the wire, without copies and subscribers | |",
+        "|---|---|",
+        f"| into the broker, from trackers and workers | {found.into_broker:.0f} |",
+        f"| out of the broker, to workers mostly | {found.out_of_broker:.0f} |",
     ]
 
 
@@ -293,16 +329,20 @@ def _sizes(found: Measured) -> list[str]:
     def partitions(one: Size) -> int:
         return max(12, 12 * math.ceil(workers(one) * 1.5 / 12))
 
-    def inward(one: Size) -> float:
-        """MB/s that producers send."""
+    def copied(one: Size) -> float:
+        """MB/s that one more copy of everything takes."""
         return one.rate * (found.input_bytes + found.changelog_bytes + found.output_bytes) / 1e6
+
+    def inward(one: Size) -> float:
+        """MB/s from trackers, workers and the other brokers."""
+        return one.rate * found.into_broker / 1e6 + copied(one) * (COPIES - 1)
 
     # A follower's fetches and writes: half of what the leader does.
     broker_us = found.broker_backlog_us * (1 + (COPIES - 1) / 2)
 
     def outward(one: Size) -> float:
-        """MB/s to the copies, to workers, and to three subscribers."""
-        return inward(one) * (COPIES - 1) + one.rate * (found.input_bytes + 3 * found.output_bytes) / 1e6
+        """MB/s to trackers, workers, the other brokers, and three subscribers."""
+        return one.rate * (found.out_of_broker + 3 * found.output_bytes) / 1e6 + copied(one) * (COPIES - 1)
 
     row("workers (one core each)", lambda one: f"{workers(one):,}")
     row("partitions", lambda one: f"{partitions(one):,}")
@@ -325,7 +365,7 @@ def _sizes(found: Measured) -> list[str]:
             )
         ),
     )
-    row("network into brokers", lambda one: f"{inward(one) * COPIES * 8:,.0f} Mbit/s")
+    row("network into brokers", lambda one: f"{inward(one) * 8:,.0f} Mbit/s")
     row("network out of brokers", lambda one: f"{outward(one) * 8:,.0f} Mbit/s")
     return rows
 

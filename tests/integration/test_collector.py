@@ -395,6 +395,7 @@ def test_health_and_metrics_tell_how_it_is(address: str, tmp_path: Path) -> None
         collector.post("/v1/track", track("metered", "m"), headers={"dnt": "1"})
         collector.get("/nothing")
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+        assert requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=10).status_code == 404
         for line in (
             'leads_collector_events_total{outcome="published",protocol="segment"} 1.0',
             'leads_collector_events_total{outcome="dead_letter",protocol="segment"} 1.0',

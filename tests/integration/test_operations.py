@@ -98,7 +98,10 @@ def test_counters_are_the_numbers_of_records_on_the_topics(bed: Bed) -> None:
     on_topics = Counter(message.topic() for message in messages_of(bed.broker.bootstrap, inputs))
     assert on_topics["page-views"] > 1000
     for name in inputs:
-        assert value(bed, f'sum(leads_records_consumed_total{{topic="{name}"}})') == on_topics[name], name
+        query = f'sum(leads_records_consumed_total{{topic="{name}"}})'
+        eventually(
+            lambda query=query, name=name: value(bed, query) == on_topics[name], f"{name}: {on_topics[name]}", 60
+        )
     for stage, topic in (("MQL", "mql-events"), ("SQL", "sql-events")):
         wanted = Counter(record["route"] for record in committed(bed, topic))
         for route, number in wanted.items():
@@ -271,6 +274,10 @@ def test_a_worker_that_starts_is_alive_then_started_and_ready_when_all_is_restor
     eventually(lambda: value(bed, 'leads_tracked{stage="visitor"}') > 100, "what was tracked is forgotten")
 
 
+def relay_probe(bed: Bed, probe: str) -> int:
+    return requests.get(f"http://127.0.0.1:{bed.ports.relay}/health/{probe}", timeout=5).status_code
+
+
 def test_without_a_broker_the_worker_lives_and_is_not_ready_and_trackers_are_turned_away(bed: Bed) -> None:
     bed.broker.kill()
     try:
@@ -281,8 +288,16 @@ def test_without_a_broker_the_worker_lives_and_is_not_ready_and_trackers_are_tur
         assert bed.collector.get("/health/live").status_code == 200
         assert bed.health("live")[0] == 200
         assert bed.health("started")[0] == 200
+        eventually(lambda: relay_probe(bed, "ready") == 503, "the relay is ready without a broker")
+        assert relay_probe(bed, "live") == relay_probe(bed, "started") == 200
     finally:
         bed.broker.start()
+    eventually(lambda: relay_probe(bed, "ready") == 200, "the relay is not ready again")
+    said = [json.loads(line)["message"] for line in bed.log_of("relay").splitlines() if "broker answers" in line]
+    assert [one.partition(": ")[2].partition(" at ")[0] for one in said] == [
+        "no broker answers",
+        "a broker answers again",
+    ]
     eventually(lambda: bed.health("ready")[0] == 200, "not ready again", 120)
     eventually(lambda: bed.collector.get("/health/ready").status_code == 200, "the collector is not ready again")
     publish(bed, *bookings("after-the-outage", 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import stat
 from collections import Counter
@@ -13,6 +14,8 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
+from streams import statekeeping
+from streams.engine import snapshot
 from streams.kafka import admin_client, require_broker
 from streams.local.broker import EmbeddedBroker
 from streams.topics import INPUT_TOPICS, SOURCE_TOPICS, TOPICS
@@ -85,6 +88,10 @@ def behind(address: str) -> int:
     ends = ends_of(address, [topic.name for topic in SOURCE_TOPICS])
     applied = {(topic, number): last for number, one in progress.items() for topic, last in one.applied.items()}
     return sum(max(0, end - 1 - applied.get(place, -1)) for place, end in ends.items())
+
+
+def partition_counts(address: str) -> set[int]:
+    return {len(topic.partitions) for name, topic in require_broker(address).topics.items() if name in TOPICS}
 
 
 def foresee(folder: Path, lines: list[str]) -> set[str]:
@@ -170,26 +177,59 @@ def test_state_survives_a_reset_a_loss_more_partitions_and_a_move(tmp_path: Path
         assert len(said.keys() | rest.keys()) >= 0.9 * len(expected)
 
 
-def test_more_partitions_are_refused_while_a_worker_runs_or_a_file_is_broken(tmp_path: Path) -> None:
+def test_more_partitions_are_refused_or_come_whole_also_when_the_way_there_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "before-3.state"
     with EmbeddedBroker(tmp_path / "kafka") as broker:
-        to = ("--bootstrap", broker.bootstrap)
+        address, to = broker.bootstrap, ("--bootstrap", broker.bootstrap)
+        again = ("state", "grow", "--partitions", "3", "--backup", str(file), *to)
         succeeds("topics", "--partitions", "2", *to)
-        with running_worker(broker.bootstrap, tmp_path / "log"):
-            refused = leadstream("state", "grow", "--partitions", "3", "--backup", str(tmp_path / "file"), *to)
+        succeeds("publish", "-", *to, input="\n".join(histories()[:60]))
+        with worker(address, tmp_path / "log"):
+            refused = leadstream(*again)
             assert refused.returncode == 1
             assert "stop the workers" in refused.stderr
-        fewer = leadstream("state", "grow", "--partitions", "1", "--backup", str(tmp_path / "file"), *to)
+        fewer = leadstream("state", "grow", "--partitions", "1", "--backup", str(file), *to)
         assert fewer.returncode == 2
         whole = tmp_path / "whole"
         succeeds("state", "export", str(whole), *to)
+        assert leadstream("state", "export", str(whole), *to).returncode == 1
         for name, content in (("cut", whole.read_bytes()[:-9]), ("other", b"no snapshot")):
             (tmp_path / name).write_bytes(content)
             broken = leadstream("state", "grow", "--partitions", "3", "--backup", str(tmp_path / name), *to)
             assert broken.returncode == 1, name
             assert "snapshot" in broken.stderr
-        assert {
-            len(topic.partitions) for name, topic in require_broker(broker.bootstrap).topics.items() if name in TOPICS
-        } == {2}
+        assert partition_counts(address) == {2}
+        before, _ = changelog_of(address, "leadstream")
+
+        def cut_off(place: str) -> None:
+            """End a growth when `place` of the engine's snapshots is reached for the second time."""
+            real, calls = getattr(snapshot, place), itertools.count()
+
+            def once(*given: object) -> object:
+                if next(calls) == 1:
+                    raise KeyboardInterrupt
+                return real(*given)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(snapshot, place, once)
+                with pytest.raises(KeyboardInterrupt):
+                    statekeeping.grow(address, "leadstream", 3, file)
+
+        cut_off("restore")
+        assert not list(tmp_path.glob("before-3*"))
+        cut_off("pack_progress")
+        assert partition_counts(address) == {3}
+        assert len(changelog_of(address, "leadstream")[1]) == 1
+        succeeds(*again)
+        after, progress = changelog_of(address, "leadstream")
+        assert after == before
+        assert set(progress) == {0, 1, 2}
+        # By now workers may have gone on: what is there is never thrown away.
+        done = leadstream(*again)
+        assert done.returncode == 2
+        assert "nothing is left to do" in done.stderr
 
 
 def test_a_webhook_hears_again_by_the_same_ids_after_its_group_was_reset(tmp_path: Path) -> None:

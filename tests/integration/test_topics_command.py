@@ -75,6 +75,16 @@ def test_topics_are_created_as_the_table_says_mended_and_never_repartitioned() -
         assert config(address, "downloads")["retention.ms"] == "1000"  # keeping less is the operator's right
         assert config(address, "lead-scores")["max.compaction.lag.ms"] == "1000"
 
+        set_config(address, "erasures", "retention.ms", "86400000")
+        forgetful = topics(address, "--app", "scoring")
+        assert forgetful.returncode == 1
+        assert (
+            "erasures: retention is 86400000 ms, should be at least 34560000000 ms, as page-views" in forgetful.stderr
+        )
+        assert "comes back in a replay" in forgetful.stderr
+        assert config(address, "erasures")["retention.ms"] == "86400000"
+        set_config(address, "erasures", "retention.ms", wanted)
+
         more = topics(address, "--partitions", "4", "--app", "scoring")
         assert more.returncode == 1
         assert "page-views: number of partitions is 3, should be 4" in more.stderr

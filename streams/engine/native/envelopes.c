@@ -80,33 +80,33 @@ static PyObject *wrap_all(PyObject *Py_UNUSED(module), PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* The due time in an envelope, 0 for none; -1 with an error set. */
-static int64_t due_of(Py_buffer *versions, PyObject *envelope) {
+/* Read the due time in an envelope, 0 for none. False with an error set. */
+static int due_of(Py_buffer *versions, PyObject *envelope, int64_t *due) {
     if (!PyBytes_Check(envelope) || PyBytes_GET_SIZE(envelope) < HEAD_SIZE ||
         !memchr(versions->buf, PyBytes_AS_STRING(envelope)[0], (size_t)versions->len)) {
         PyErr_SetString(PyExc_ValueError, "not an envelope of a version known here");
-        return -1;
+        return 0;
     }
     const uint8_t *from = (const uint8_t *)PyBytes_AS_STRING(envelope) + 1;
-    uint64_t due = 0;
+    uint64_t read = 0;
     for (int i = 0; i < 8; i++)
-        due = due << 8 | from[i];
-    return (int64_t)due;
+        read = read << 8 | from[i];
+    *due = (int64_t)read;
+    return 1;
 }
 
 /* Whether the key's timer must be set anew; -1 with an error set. `value` None: the key goes. */
 static int replace(Py_buffer *versions, PyObject *values, PyObject *taken, PyObject *key, PyObject *value, int64_t *due,
                    Py_ssize_t *grown) {
     PyObject *before = PyDict_GetItemWithError(values, key);
-    int64_t known = before ? due_of(versions, before) : 0;
-    if (known < 0 || PyErr_Occurred())
+    int64_t known = 0;
+    if (PyErr_Occurred() || (before && !due_of(versions, before, &known)))
         return -1;
     if (before)
         *grown -= PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(before);
     if (value == Py_None)
         return before ? PyDict_DelItem(values, key) : 0;
-    *due = due_of(versions, value);
-    if (*due < 0 || PyDict_SetItem(values, key, value) < 0)
+    if (!due_of(versions, value, due) || PyDict_SetItem(values, key, value) < 0)
         return -1;
     *grown += PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(value);
     if (!*due)

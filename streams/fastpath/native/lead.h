@@ -66,6 +66,15 @@ typedef struct {
     TouchFacts first, last;
 } Lead;
 
+/* Whether it is a time or duration (ms) to reckon with: doubles hold it exactly, and a few of them never overflow. */
+static inline int is_ms(int64_t ms) {
+    return ms >= 0 && ms <= 1LL << 53;
+}
+
+static inline int read_time(Reader *in, int64_t *at) {
+    return read_int(in, at) && is_ms(*at);
+}
+
 static int read_touch(Span raw, TouchFacts *touch) {
     Reader in = {raw.at, raw.at + raw.size};
     uint64_t count;
@@ -82,7 +91,7 @@ static int read_touch(Span raw, TouchFacts *touch) {
         if (i < 4 && text.size > 0)
             touch->direct = 0;
     }
-    return read_int(&in, &touch->occurred_at);
+    return read_time(&in, &touch->occurred_at);
 }
 
 static int read_groups(Span raw, Lead *lead) {
@@ -94,7 +103,7 @@ static int read_groups(Span raw, Lead *lead) {
     for (int i = 0; i < lead->groups; i++) {
         LeadGroup *group = &lead->group[i];
         if (!read_text(&in, &group->name) || !read_array(&in, &two) || two != 2 || !read_float(&in, &group->value) ||
-            !read_int(&in, &group->as_of))
+            !read_time(&in, &group->as_of) || group->as_of > lead->as_of)
             return 0;
     }
     return 1;
@@ -133,8 +142,8 @@ static int open_strongest(Strongest *one) {
         Span kind, subject;
         given->raw.at = in.at;
         if (!read_array(&in, &fields) || fields != 6 || !read_text(&in, &given->name) || !read_text(&in, &kind) ||
-            !read_text_or_nil(&in, &subject) || !read_float(&in, &given->points) ||
-            !read_int(&in, &given->occurred_at) || !skip(&in))
+            !read_text_or_nil(&in, &subject) || !read_float(&in, &given->points) || given->points == 0 ||
+            !read_time(&in, &given->occurred_at) || !skip(&in))
             return 0;
         given->raw.size = in.at - given->raw.at;
     }
@@ -222,10 +231,10 @@ static int read_lead(Span packed, const int *place, int fields, Lead *lead) {
            low_touch = WITHIN(LOW_TOUCH), judged_by = WITHIN(JUDGED_BY), fit = WITHIN(FIT),
            rests = WITHIN(RESTING_UNTIL);
 #undef WITHIN
-    return read_int(&as_of, &lead->as_of) && read_text(&stage, &lead->stage) && read_int(&since, &lead->stage_since) &&
-           read_binary(&seen, &lead->seen) && read_int(&scored, &lead->last_scored) &&
-           read_bool(&inactive, &lead->inactive) && read_int(&event, &lead->last_event) &&
-           read_bool(&low_touch, &lead->low_touch) && read_text(&judged_by, &lead->judged_by) &&
+    return read_time(&as_of, &lead->as_of) && read_text(&stage, &lead->stage) &&
+           read_time(&since, &lead->stage_since) && read_binary(&seen, &lead->seen) &&
+           read_time(&scored, &lead->last_scored) && read_bool(&inactive, &lead->inactive) &&
+           read_time(&event, &lead->last_event) && read_bool(&low_touch, &lead->low_touch) && read_text(&judged_by, &lead->judged_by) &&
            read_float(&fit, &lead->fit) && read_int(&rests, &resting) && resting == 0 &&
            is_nil(lead->raw[place[EPISODE]]) && is_nil(lead->raw[place[PERSONA]]) &&
            read_groups(lead->raw[place[GROUPS]], lead) && read_strongest(lead->raw[place[STRONGEST]], lead) &&

@@ -17,6 +17,10 @@ static inline int same(Span one, Span other) {
     return one.size == other.size && (one.size <= 0 || memcmp(one.at, other.at, (size_t)one.size) == 0);
 }
 
+static int is_text(Span text, const char *name) {
+    return same(text, (Span){(const uint8_t *)name, (int64_t)strlen(name)});
+}
+
 /* Order of valid UTF-8 by bytes is order by code points, as Python compares texts. */
 static inline int compare(Span one, Span other) {
     int64_t least = one.size < other.size ? one.size : other.size;

@@ -89,13 +89,19 @@ class Watcher:
         while True:
             answers = self._admin.list_offsets(dict.fromkeys(partitions, OffsetSpec.latest()), request_timeout=_SECONDS)
             try:
-                return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
+                ends = {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
             except KafkaException as failed:
                 error = failed.args[0]
                 # A broker says that topics are there before it has made the logs of all their partitions.
                 if error.code() not in _LOGS_BEING_MADE or time.monotonic() > deadline:
                     raise TopicsLost(f"Kafka does not say where the topics end: {error.str()}.") from None
                 time.sleep(0.1)
+                continue
+            # A request that ran out of time has a result all the same, which is no offset.
+            if all(end >= 0 for end in ends.values()):
+                return ends
+            if time.monotonic() > deadline:
+                raise TopicsLost("Kafka does not say where the topics end.")
 
     def _seen(self, message: Message) -> Seen | None:
         error = message.error()

@@ -130,6 +130,8 @@ def _warnings(model: Model) -> Iterator[str]:
         visits = path.visits
         if visits is not None and (visits.at_least - 1) * DAY_MS > visits.within_ms:
             yield f"sql path {path.name}: {visits.at_least} visits, one a day, don't fit into the time given"
+    if model.sla is not None and model.rest.default_ms is None:
+        yield "rest.default is never: an SQL that nobody answers in time is disqualified for good"
     if model.mql.hysteresis == 0:
         yield "mql.hysteresis is 0: leads near the threshold will become MQLs again and again"
 

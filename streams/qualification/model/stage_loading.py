@@ -11,6 +11,7 @@ from streams.qualification.model.rule_loading import condition, refuse_repeated
 from streams.qualification.model.sections import (
     Section,
     choice,
+    duration,
     entries,
     items,
     longer_than_nothing,
@@ -93,8 +94,8 @@ def sla_of(node: Node, problems: Problems) -> Sla:
     """How soon sales must answer."""
     section = Section(node, ("respond_within", "give_up"), problems)
     sla = Sla(
-        section.require("respond_within", longer_than_nothing, 1),
-        section.require("give_up", longer_than_nothing, 2),
+        section.require("respond_within", _a_second_at_least, 1),
+        section.require("give_up", _a_second_at_least, 2),
     )
     if not section.failed and sla.respond_within_ms >= sla.give_up_ms:
         section.refuse_at("respond_within", "expected less than give_up")
@@ -112,4 +113,12 @@ def rest_of(node: Node, problems: Problems) -> Rest:
 
 
 def _or_never(node: Node) -> int | None:
-    return None if node.value == "never" else longer_than_nothing(node, " or never")
+    return None if node.value == "never" else _a_second_at_least(node, " or never")
+
+
+def _a_second_at_least(node: Node, otherwise: str = "") -> int:
+    """Milliseconds. A lead that stays hot goes round from SQL to rest: in less, the worker would do nothing else."""
+    length = duration(node, otherwise)
+    if length < UNITS["s"]:
+        raise Wrong(node, f"found {node.written}, expected 1s or longer{otherwise}")
+    return length

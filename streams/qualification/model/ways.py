@@ -28,7 +28,7 @@ MOST_TRIED = 40
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """`steps` (how often, what) on `days` days make a lead of `fit` points an MQL or SQL (`stage`).
+    """`steps` (how often, what) on `days` days make a lead of `fit` points (None: of any) an MQL or SQL (`stage`).
 
     `path` is an SQL's, `needs` what must hold besides. `lasts_ms` is how long an MQL stays one when nothing
     more happens, inactivity included; None for an SQL, which does not cool.
@@ -37,7 +37,7 @@ class Way:
     stage: str
     steps: tuple[tuple[int, str], ...]
     days: int
-    fit: float
+    fit: float | None
     path: str | None
     needs: tuple[str, ...]
     lasts_ms: int | None
@@ -78,8 +78,8 @@ def ways_to_sql(model: Model) -> list[Way]:
 
 
 def _by_path(model: Model, path: SqlPath) -> list[Way]:
-    fit = max(model.matrix.high_fit, path.fit if path.fit is not None else model.matrix.high_fit)
-    stage = Stage(model, fit, (path,), path.bant or 0)
+    fit = None if path.fit is None else max(model.matrix.high_fit, path.fit)
+    stage = Stage(model, model.matrix.high_fit if fit is None else fit, (path,), path.bant or 0)
     needs: list[str] = []
     before: list[tuple[int, Happening]] = []
     if path.visits is not None:
@@ -106,7 +106,7 @@ def _if_reached(
     stage: Stage,
     acts: list[tuple[int, Happening]],
     steps: tuple[tuple[int, str], ...],
-    fit: float,
+    fit: float | None,
     path: SqlPath,
     needs: list[str],
 ) -> list[Way]:
@@ -121,7 +121,7 @@ class _Search:
     model: Model
     goal: str
     stage: Stage
-    fit: float
+    fit: float | None
     interest: float
     needs: tuple[str, ...] = ()
     before: tuple[tuple[int, Happening], ...] = ()

@@ -54,7 +54,10 @@ class OutboundMessages:
         # Ids come with 15 characters or, for systems that ignore case, 18; the first 15 are the same.
         if organization[:_ID] != self._settings.organization_id[:_ID]:
             return Bad("OrganizationId: another organization's")
-        return list(self._read(notifications, now))
+        try:
+            return list(self._read(notifications, now))
+        except RecursionError:
+            return Bad("nested too deeply for an outbound message")
 
     def _read(self, notifications: Element, now: int) -> Iterator[Found]:
         for notification in notifications.iter(f"{_OUT}Notification"):

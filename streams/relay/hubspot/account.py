@@ -22,6 +22,7 @@ from streams.relay.exchange import (
     describe,
     failure,
 )
+from streams.relay.secrets import told
 
 CONTACTS: Final = "/crm/v3/objects/contacts"
 TASKS: Final = "/crm/v3/objects/tasks"
@@ -143,7 +144,7 @@ def _is_of(result: Result, event_id: str, one: Mapping[str, Any]) -> bool:
 def _entry_failure(errors: Sequence[Problem]) -> Outcome:
     if not errors:
         return Retry("HubSpot names neither a result nor an error for the entry", target_down=False)
-    detail = f"{errors[0].category}: {errors[0].message}"[:400]
+    detail = told(f"{errors[0].category}: {errors[0].message}")
     if errors[0].category == "OBJECT_NOT_FOUND":
         return Skipped("gone")
     return Retry(detail, target_down=False) if errors[0].category in _PASSING else Rejected(detail)

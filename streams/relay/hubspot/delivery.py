@@ -23,7 +23,6 @@ class HubspotDelivery:
     """Delivers to one account. `sender` adds the token."""
 
     batch_size = 100
-    remembers = True
 
     def __init__(self, settings: HubspotTarget, sender: Sender) -> None:
         self._settings = settings

@@ -16,6 +16,7 @@ from streams.relay.exchange import Rejected, Retry
 from streams.relay.facts import TIMES, merged_fields
 from streams.relay.hubspot.account import PROPERTIES, Account
 from streams.relay.hubspot.mapping import DEFAULT_FIELDS, TASK_KEY
+from streams.relay.secrets import told
 from streams.relay.settings import HubspotTarget
 
 _OWN: Final = "leadstream_"
@@ -65,7 +66,7 @@ async def create_properties(account: Account, target: HubspotTarget) -> Made:
             answer = await account.ask("POST", creating_request(object_type), {"inputs": missing}, allowed=(201, 207))
             done = {one.name for one in _decoded(answer.body).results}
             if failed := sorted({one["name"] for one in missing} - done):
-                raise Refused(Rejected(f"HubSpot did not create {', '.join(failed)}: {answer.body[:400]!r}"))
+                raise Refused(Rejected(f"HubSpot did not create {', '.join(failed)}: {told(repr(answer.body))}"))
             created += sorted(done)
         for one in wanted:
             if (existing := has.get(one["name"])) is not None:

@@ -8,7 +8,7 @@ from streams.engine.batching import Changed, apply_all, plain_apply_all, plain_w
 from streams.engine.envelope import check, due_of, wrap
 
 _keys = st.binary(min_size=1, max_size=2)
-_dues = st.none() | st.integers(1, 2**62)
+_dues = st.none() | st.integers(1, 2**62) | st.integers(-(2**63), -1)
 _packed = st.dictionaries(_keys, st.tuples(st.binary(max_size=70), _dues))
 
 

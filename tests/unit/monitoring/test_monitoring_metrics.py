@@ -85,10 +85,21 @@ def test_series_that_alerts_count_are_there_before_anything_happens() -> None:
     assert bed.value("leads_dead_letters_total", topic="downloads", reason="UNDECODABLE") == 0
     assert bed.value("leads_commits_total", outcome="aborted") == 0
     assert bed.value("leads_transitions_total", from_stage="sql", to_stage="sql", cause="SLA_BREACHED") == 0
-    bed.metrics.refused("downloads", BadRecord("UNDECODABLE", "x"))
     bed.metrics.aborted(1)
-    assert bed.value("leads_dead_letters_total", topic="downloads", reason="UNDECODABLE") == 1
     assert bed.value("leads_commits_total", outcome="aborted") == 1
+
+
+def test_dead_letters_and_strays_are_counted_when_they_are_durable() -> None:
+    bed = Bed()
+    letters = {"topic": "downloads", "reason": "UNDECODABLE"}
+    bed.metrics.refused("downloads", BadRecord("UNDECODABLE", "x"), 1)
+    bed.metrics.strayed("downloads", 1)
+    bed.metrics.committed(0, {"downloads": 1}, 0, 0.01)
+    assert bed.value("leads_dead_letters_total", **letters) == 0
+    bed.metrics.committed(1, {"downloads": 2}, 0, 0.01)
+    bed.metrics.committed(1, {"downloads": 1}, 0, 0.01)
+    assert bed.value("leads_dead_letters_total", **letters) == 1
+    assert bed.value("leads_strays_total", topic="downloads") == 1
 
 
 def test_what_is_left_to_restore_falls_to_nothing() -> None:
@@ -174,7 +185,7 @@ def test_no_label_carries_what_people_write() -> None:
     bed = Bed()
     bed.metrics.happened(qualified(medium="anna@example.com"), 0, None)
     bed.metrics.committed(0, {}, 0, 0.0)
-    bed.metrics.refused("downloads", BadRecord("INVALID", "lead anna@example.com is not"))
+    bed.metrics.refused("downloads", BadRecord("INVALID", "lead anna@example.com is not"), 0)
     assert b"anna" not in generate_latest(bed.registry)
 
 

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from handmade import DEFAULT, UNLIMITED, activity, buyer, days, erasure, page_view, pricing
 from hypothesis import given
@@ -29,6 +30,13 @@ def test_erasing_a_lead_forgets_its_aliases_and_later_events_begin_anew() -> Non
     town.tell(*(by(id_, page_view(days(4))) for id_ in ("anon", "vera", "older", "email:vera@example.com")))
     assert set(town.people.leads) == {"anon", "vera", "older", "email:vera@example.com"}
     assert all(lead.groups["web"][0] == 1.0 and not lead.aliases for lead in town.people.leads.values())
+
+
+def test_an_erasure_is_heard_whatever_else_had_its_id() -> None:
+    """A CRM may call all that it sends of a ticket by the ticket's name."""
+    town = Town(by("vera", buyer(days(1), event_id="ticket 1")))
+    town.tell(by("vera", msgspec.structs.replace(erasure(days(2)), event_id="ticket 1")))
+    assert town.people.states == {}
 
 
 def test_erasing_an_alias_erases_the_lead_that_it_is() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from streams.qualification.events import Event, Qualified
 from streams.qualification.lead import Lead
 from streams.qualification.receipt import verify_receipt
 from streams.qualification.step import step
+from streams.wire.times import rfc3339
 
 
 def qualified(*events: Event) -> dict[str, Any]:
@@ -34,6 +36,17 @@ def receipt() -> dict[str, Any]:
 
 def test_a_receipt_adds_up(receipt: dict[str, Any]) -> None:
     assert verify_receipt(receipt) == []
+
+
+@pytest.mark.parametrize("written", [rfc3339, lambda at: datetime.fromtimestamp(at / 1000, UTC)])
+def test_a_receipt_is_verified_as_tail_prints_it_and_as_readers_of_avro_have_it(
+    receipt: dict[str, Any], written: Callable[[int], Any]
+) -> None:
+    for one in (receipt, *receipt["evidence"]):
+        one["occurred_at"] = written(one["occurred_at"])
+    assert verify_receipt(receipt) == []
+    receipt["evidence"][0]["occurred_at"] = written(days(-100))
+    assert [one for one in verify_receipt(receipt) if one.startswith("decay of")]
 
 
 def test_a_receipt_shows_the_strongest_and_sums_up_the_rest(receipt: dict[str, Any]) -> None:

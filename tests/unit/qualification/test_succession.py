@@ -40,7 +40,7 @@ from streams.qualification.model.values import Group, Model, Rule
 from streams.qualification.receipt import verify_receipt
 from streams.qualification.state import State
 from streams.qualification.step import After, advance, advance_owned, judged_at, step
-from streams.qualification.succession import carry_over, change_to, differences, half_lives_of, succeed
+from streams.qualification.succession import carry_over, change_to, differences, succeed
 
 
 def told(events: Sequence[Event], model: Model, lead: Lead | None = None) -> Lead | None:
@@ -312,6 +312,33 @@ def test_a_renamed_group_goes_on_and_may_join_one_that_is_there() -> None:
     assert value_at(*after.groups["content"], days(1), half_life) == pytest.approx(expected)
 
 
+def test_a_model_that_is_taken_back_takes_its_names_of_groups_along() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)), pricing(days(0)), booking(days(0)))
+    site = Group("site", DEFAULT.groups["web"].half_life_ms, was="web")
+    plan = Group("plan", 20 * DAY, was="intent")
+    renamed = with_groups(DEFAULT, "renamed", web=None, site=site, intent=None, plan=plan)
+    back = through(lead, (DEFAULT, 0), (renamed, days(1)), (replace(DEFAULT, version="back"), days(2))).lead
+    assert back is not None
+    assert back.groups["web"] == lead.groups["web"]
+    expected = 60 * exp2(-1 / 45) * exp2(-1 / 20)
+    assert value_at(*back.groups["intent"], days(2), 45 * DAY) == pytest.approx(expected)
+    assert [entry[1] for entry in back.bookings[0].given] == ["intent"]
+    assert differences(change_to(renamed, 0, 0, 0), DEFAULT) == [
+        "group site goes on as web",
+        "group plan goes on as intent",
+        "half-life of intent: 45 d after 20 d",
+    ]
+
+
+def test_a_name_that_is_here_again_is_no_old_group_s_when_it_says_what_it_was() -> None:
+    lead = known(pricing(days(0)), download(days(0)))
+    renamed = with_groups(DEFAULT, "renamed", web=None, site=Group("site", 30 * DAY, was="web"))
+    other = with_groups(DEFAULT, "other", content=None, web=Group("web", 60 * DAY, was="content"))
+    after = through(lead, (DEFAULT, 0), (renamed, days(1)), (other, days(2))).lead
+    assert after is not None
+    assert after.groups == {"web": lead.groups["content"]}
+
+
 def test_a_group_that_is_gone_takes_its_points_and_evidence_with_it() -> None:
     lead = known(buyer(days(0)), pricing(days(0)), download(days(0)), booking(days(0)))
     after = succeeded(lead, with_groups(DEFAULT, intent=None), days(1)).lead
@@ -426,7 +453,7 @@ def test_a_past_that_comes_from_an_older_model_brings_nothing_that_is_gone() -> 
     assert isinstance(after.state, Lead)
     assert interest_at(after.state, new, days(2)) == pytest.approx(2 ** (-1 / 30))
     gone = with_groups(DEFAULT, "third", content=None)
-    carry_over(after.state, half_lives_of(new), days(3), gone)
+    carry_over(after.state, change_to(new, 0, days(3), 0), days(3), gone)
     assert set(after.state.groups) == {"web"}
 
 
@@ -442,10 +469,10 @@ def test_changes_are_said_in_words() -> None:
     model = with_groups(
         DEFAULT, email=None, web=None, site=Group("site", 7 * DAY, was="web"), content=Group("content", 90 * DAY)
     )
-    assert differences(half_lives_of(DEFAULT), model) == [
+    assert differences(change_to(DEFAULT, 0, 0, 0), model) == [
         "group web goes on as site",
         "half-life of site: 7 d after 30 d",
         "group email is dropped with its points",
         "half-life of content: 90 d after 60 d",
     ]
-    assert differences(half_lives_of(DEFAULT), DEFAULT) == []
+    assert differences(change_to(DEFAULT, 0, 0, 0), DEFAULT) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
 from streams.relay.addresses import is_public
+from streams.relay.building import build
 from streams.relay.exchange import (
     Delivered,
     Gone,
@@ -33,12 +35,12 @@ from streams.relay.exchange import (
     failure,
 )
 from streams.relay.memory import NOTHING
-from streams.relay.secrets import Secret, redacted
+from streams.relay.secrets import Secret, SecretMissing, redacted
 from streams.relay.settings import WebhookTarget
 from streams.relay.targets import load_targets
-from streams.relay.webhook import WebhookDelivery
+from streams.relay.webhook import WebhookDelivery, WebhookPlan
 from tests.relay_bed import SECRET
-from tests.relay_records import AT, DAY, item, qualification
+from tests.relay_records import AT, DAY, item, lifecycle, qualification
 from tests.servers import Answer, Subscriber, serving
 
 
@@ -187,12 +189,29 @@ def test_a_request_does_not_show_what_is_secret_in_it() -> None:
     assert "hidden" not in repr(request)
 
 
+def test_a_target_without_its_secrets_leaves_nothing_open() -> None:
+    text = "targets: {a: {type: webhook, url: 'https://x.example', secret: {env: NOBODY_SET_THIS}}}"
+    with pytest.raises(SecretMissing):
+        build("a", load_targets(text, "t").targets["a"], lambda: 0)  # no loop runs that could close a connection
+
+
 def test_what_a_target_says_of_our_secrets_is_not_repeated() -> None:
     secret = Secret("pat-na1-very-secret")
     answer = failure(Response(401, {}, b'{"message": "pat-na1-very-secret is wrong"}'))
     assert isinstance(answer, Retry)
     assert "pat-na1" not in redacted(answer.detail)
     assert f"{secret} {secret!r}" == "*** ***"
+
+
+@pytest.mark.parametrize("padding", [0, 360, 380, 395, 420])
+@pytest.mark.parametrize("written", ["whsec_a/b+c=d&e", "a%2Fb%2Bc%3Dd%26e", "a/b+c=d&e", "Bearer whsec_a/b+c=d&e"])
+def test_not_even_a_part_of_a_secret_is_repeated_however_it_is_written(padding: int, written: str) -> None:
+    Secret("whsec_a/b+c=d&e")
+    answer = failure(Response(500, {}, json.dumps({"message": "x" * padding + written}).encode()))
+    assert isinstance(answer, Retry)
+    assert "a/b" not in answer.detail
+    assert "a%2F" not in answer.detail
+    assert len(answer.detail) <= 400
 
 
 @pytest.mark.parametrize("status", [408, 423, 425, 429, 477, 500, 502, 503, 504, 522])
@@ -228,7 +247,7 @@ async def hook(server: Subscriber, **settings: str) -> AsyncIterator[WebhookDeli
     assert isinstance(target, WebhookTarget)
     async with sending(allow_private=True) as sender:
         now = datetime.datetime.now(datetime.UTC)
-        yield WebhookDelivery(target, Secret(SECRET), sender, lambda: round(now.timestamp() * 1000))
+        yield WebhookDelivery(target, Webhook(SECRET), sender, lambda: round(now.timestamp() * 1000))
 
 
 async def test_a_webhook_is_signed_and_the_same_body_each_time() -> None:
@@ -252,6 +271,20 @@ async def test_an_old_event_is_skipped_unless_someone_asks_for_it_again() -> Non
             assert not isinstance(target.plan(item(qualification("l", 5), retried=True), NOTHING, late), Skipped)
         async with hook(server, max_age="null") as target:
             assert not isinstance(target.plan(item(qualification("lead-1", 5)), NOTHING, late), Skipped)
+
+
+async def test_a_letter_of_an_erased_lead_does_not_go_out_again() -> None:
+    with serving(Subscriber()) as server:
+        async with hook(server) as target:
+            erased = target.plan(
+                item(lifecycle("l", 6, "sql", "visitor", "ERASED", AT + DAY, profile=None)), NOTHING, AT
+            )
+            assert isinstance(erased, WebhookPlan)
+            assert erased.remember is not None
+            letter = item(qualification("l", 5), retried=True)
+            assert target.plan(letter, erased.remember, AT) == Skipped("erased")
+            came_back = item(qualification("l", 5, at=AT + 2 * DAY), retried=True)
+            assert isinstance(target.plan(came_back, erased.remember, AT), WebhookPlan)
 
 
 @pytest.mark.parametrize(

@@ -305,3 +305,18 @@ def test_what_is_nested_without_end_or_too_large_is_refused(door: Door) -> None:
     assert door.hubspot(deep).status == 400
     assert door.salesforce(b"<a>" * 100_000).status == 400
     assert door.post("/v1/sales-feedback", b"x" * 1_100_000, {}).status == 413
+
+
+def test_a_message_that_is_nested_deeply_though_well_formed_is_refused(door: Door) -> None:
+    deep = "<x>" * 20_000 + "</x>" * 20_000
+    message = outbound([lead("Unqualified")]).decode().replace("<sObject", deep + "<sObject", 1)
+    assert door.salesforce(message.encode()).status == 400
+    assert door.outbox.written == []
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-20", "2026-W01-1T00:00Z", "24:00", "x"]
+)
+def test_a_message_with_any_time_is_answered(door: Door, at: str) -> None:
+    assert door.salesforce(outbound([lead("Unqualified", LastModifiedDate=at)])).status == 200
+    assert len(door.outbox.written) == 1

@@ -78,7 +78,8 @@ def test_offsets_move_only_past_what_is_finished(order: list[int], finished: int
     done = set(order[:finished])
     prefix = next((n for n in range(20) if n not in done), 20)
     assert offsets.due() == ({place: 3 * (prefix - 1) + 1} if prefix else {})
-    assert offsets.unfinished == 20 - prefix
+    assert offsets.held == 20 - prefix
+    assert offsets.unfinished == 20 - finished
 
 
 def test_what_was_committed_is_not_due_again_and_what_was_given_away_never() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from streams.relay.preparing import print_properties
 from streams.relay.targets import TargetsError, load_targets, read_targets
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "deploy" / "relay").glob("*.yaml"))
+DEPLOY = Path(__file__).parents[3] / "deploy" / "relay"
+EXAMPLES = sorted(DEPLOY.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -24,6 +26,50 @@ def test_the_examples_load_and_say_what_a_crm_must_have(path: Path, capsysbinary
     text = json.dumps(lines)
     assert ("leadstream_event_id" in text) == (path.stem == "hubspot")
     assert ("Leadstream_Event_Id__c" in text) == (path.stem == "salesforce")
+
+
+_METADATA = "{http://soap.sforce.com/2006/04/metadata}"
+#: What a custom field may say, of each type that is used: Salesforce's Metadata API, CustomField.
+_ELEMENTS = {
+    "Text": {"length"},
+    "Number": {"precision", "scale"},
+    "DateTime": set[str](),
+    "LongTextArea": {"length", "visibleLines"},
+}
+
+
+def test_salesforces_package_makes_just_the_fields_that_are_needed(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    print_properties(read_targets(DEPLOY / "salesforce.yaml"))
+    wanted = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    made = [field for name in ("Lead", "Activity") for field in _fields_of(name)]
+    assert made == [{name: value for name, value in one.items() if name != "target"} for one in wanted]
+    package = ElementTree.parse(DEPLOY / "salesforce" / "package.xml").getroot()
+    members = {kind.findtext(f"{_METADATA}name"): kind.findall(f"{_METADATA}members") for kind in package}
+    assert sorted(str(one.text) for one in members["CustomField"]) == sorted(
+        f"{f['object']}.{f['field']}" for f in made
+    )
+    assert [one.text for one in members["PermissionSet"]] == ["Leadstream_Relay"]
+    rights = ElementTree.parse(DEPLOY / "salesforce" / "permissionsets" / "Leadstream_Relay.permissionset").getroot()
+    editable = {one.findtext(f"{_METADATA}field") for one in rights.findall(f"{_METADATA}fieldPermissions")}
+    # Rights to an activity's fields are given by the kind of activity.
+    assert {f"{f['object']}.{f['field']}".replace("Activity.", "Task.") for f in made} <= editable
+
+
+def _fields_of(name: str) -> list[dict[str, Any]]:
+    """The fields of a file of Salesforce's package, as `print_properties` says them."""
+    fields = []
+    for node in ElementTree.parse(DEPLOY / "salesforce" / "objects" / f"{name}.object").getroot():
+        said = {child.tag.removeprefix(_METADATA): child.text for child in node}
+        kind = str(said["type"])
+        assert said.keys() - {"fullName", "label", "description", "type", "required"} <= _ELEMENTS[kind] | {
+            *("externalId", "unique", "caseSensitive"),
+        }
+        assert said.keys() >= _ELEMENTS[kind] | {"label"}
+        size = f"({said['precision']}, {said['scale']})" if kind == "Number" else f"({said.get('length')})"
+        field = {"object": name, "field": said["fullName"], "type": kind + (size if _ELEMENTS[kind] else "")}
+        marks = {"external_id": "externalId", "unique": "unique"}
+        fields.append(field | {mark: True for mark, element in marks.items() if said.get(element) == "true"})
+    return fields
 
 
 HUBSPOT = "targets:\n  crm:\n    type: hubspot\n    token: {env: X}\n"
@@ -44,6 +90,8 @@ HUBSPOT = "targets:\n  crm:\n    type: hubspot\n    token: {env: X}\n"
         (HUBSPOT + "    fields: {a: hand_off}\n", 3, "did you mean handoff"),
         (HUBSPOT + "    retry: {attempts: 0}\n", 5, "attempts"),
         (HUBSPOT + "    max_age: soon\n", 5, "duration"),
+        (HUBSPOT + "    timeout: 0s\n", 3, "without an end"),
+        (HUBSPOT + "    topics: []\n", 5, "topics"),
         ("targets:\n  a:\n    type: webhook\n    url: https://x.example\n    secret: whsec_abc\n", 5, "{env: NAME}"),
         (HUBSPOT + "    oauth: {client_id: a, client_secret: {env: B}}\n", 3, "either token or oauth"),
         (HUBSPOT + "feedback: {port: 80}\n", 5, "no way in"),
@@ -72,6 +120,26 @@ def test_a_wrong_file_is_refused_with_the_line_and_what_would_be_right(text: str
         load_targets(text, "targets.yaml")
     assert f"targets.yaml:{line}:" in str(refused.value)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        *(
+            "token: SeCrEt",
+            "token: [SeCrEt]",
+            "token: {env: SeCrEt}",
+            "token: {env: pat-SeCrEt}",
+            "token: {key: SeCrEt}",
+        ),
+        *("token: {env: A, file: SeCrEt}", "token: {env: [SeCrEt]}", "secret: SeCrEt\n    token: {env: A}"),
+        *("url: https://user:SeCrEt@x.example\n    token: {env: A}", "token: {env: A}\n    token: SeCrEt"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(lines: str) -> None:
+    with pytest.raises(TargetsError) as refused:
+        load_targets(f"targets:\n  crm:\n    type: hubspot\n    {lines}\n", "t")
+    assert "SeCrEt" not in str(refused.value)
 
 
 _YAML = st.recursive(

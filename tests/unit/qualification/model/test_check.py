@@ -66,10 +66,10 @@ def test_of_very_many_rules_the_strongest_are_tried() -> None:
 @pytest.mark.parametrize(
     ("section", "says"),
     [
-        ("sla: {respond_within: 5ms, give_up: 14d}", "sla.respond_within is 5ms"),
-        ("sla: {respond_within: 5ms, give_up: 20ms}", "sla.give_up is 20ms"),
+        ("sla: {respond_within: 5s, give_up: 14d}", "sla.respond_within is 5s"),
+        ("sla: {respond_within: 5s, give_up: 20s}", "sla.give_up is 20s"),
         ("rest: {default: 59s}", "rest.default is 59s"),
-        ("rest: {reasons: {no_budget: 1ms}}", "rest.reasons.no_budget is 1ms"),
+        ("rest: {reasons: {no_budget: 1s}}", "rest.reasons.no_budget is 1s"),
         ("inactivity: {after: 1s, group: web, points: -1}", "inactivity.after is 1s"),
         ("visitor_ttl: 30s", "visitor_ttl is 30s"),
         (
@@ -88,9 +88,15 @@ def test_points_that_fade_within_a_minute_are_warned_of() -> None:
     assert any("groups.web.half_life is 500ms" in one for one in report(("30d", "500ms")).warnings)
 
 
-@pytest.mark.parametrize("rest", ["", "rest: {default: never}"])
-def test_times_of_minutes_and_more_are_not_warned_of(rest: str) -> None:
-    assert report(text=SMALL + "sla: {respond_within: 1m, give_up: 2h}\nvisitor_ttl: 1m\n" + rest).warnings == ()
+def test_times_of_minutes_and_more_are_not_warned_of() -> None:
+    assert report(text=SMALL + "sla: {respond_within: 1m, give_up: 2h}\nvisitor_ttl: 1m\n").warnings == ()
+
+
+def test_a_rest_without_end_of_leads_that_nobody_answered_is_warned_of() -> None:
+    never = "rest: {default: never}\n"
+    assert report(text=SMALL + never).warnings == ()
+    (warning,) = report(text=SMALL + "sla: {respond_within: 1m, give_up: 2h}\n" + never).warnings
+    assert "nobody answers in time is disqualified" in warning
 
 
 # --- contradictions -------------------------------------------------------------------------------------
@@ -251,6 +257,7 @@ def test_a_fact_alone_is_a_way_to_sql_at_once() -> None:
     found = way(check_model(load_model(DEFAULT)), "SQL", (1, "demo_booked"))
     assert found.text == "1 × demo_booked: SQL at once (path demo)"
     assert found.lasts_ms is None
+    assert found.fit is None  # the path asks for none
 
 
 def test_a_path_names_what_it_needs_besides() -> None:

@@ -230,6 +230,8 @@ def test_a_wrong_value_is_refused_with_its_line_and_key(old: str, new: str, says
     ("section", "says"),
     [
         ("sla: {respond_within: 14d, give_up: 14d}", "12: sla.respond_within: expected less than give_up"),
+        ("sla: {respond_within: 5ms, give_up: 14d}", "12: sla.respond_within: found 5ms, expected 1s or longer"),
+        ("rest: {default: 999ms}", "12: rest.default: found 999ms, expected 1s or longer or never"),
         ("rest: {default: nevr}", "expected a duration such as 30d, 12h, 45m, 90s or never"),
         ("rest: {reasons: {no_budget: 0s}}", "12: rest.reasons.no_budget: "),
         ("fit_bands: {A: 10, B: 20}", "12: fit_bands.B: found 20, expected less than A, 10"),
