@@ -139,7 +139,8 @@ def _refusal(bootstrap: str, error: KafkaError) -> str:
     if error.code() != KafkaError._AUTHENTICATION:
         return (
             f"No secure connection to {bootstrap}: {error.str()}. Check that Kafka speaks {how} there, that --ssl-ca "
-            "is its authority, that its certificate holds the name of the address, and --ssl-cert if it asks for one."
+            "is its authority, that its certificate has not expired and holds the name of the address, and --ssl-cert "
+            "if it asks for one."
         )
     return (
         f"Kafka at {bootstrap} refused the login: {error.str()}. Check --sasl-username, the password, --sasl-mechanism "

@@ -153,7 +153,7 @@ class LeadLogic:
             if after.transitions:
                 self._say(key, after.transitions, batch, event.arrival)
         elif state is None and partition_of(key, self._partitions) != record.partition:
-            self._counter.strayed(record.topic, batch.partition)
+            self._counter.strayed(record.topic, record.partition)
             batch.emit(self._strays.forwarding(key.decode(), event, Passing(record)))
         else:
             self._take(key, state, event, Passing(record), batch)
@@ -208,7 +208,7 @@ class LeadLogic:
             bad = BadRecord("LOOP", detail)
         if bad is not None:
             source = record if way is None else way.source
-            self._counter.refused(source.topic, bad, batch.partition)
+            self._counter.refused(source.topic, bad, record.partition)
             batch.emit(refused(self._codec, source, bad, self._now(), item.lead_id))
             return
         assert key is not None, "a stray without a key is a bad record"
