@@ -80,6 +80,7 @@ class Source:
         self._ends: dict[Place, int] = {}
         self._clock = clock
         self._polled = clock()
+        self._sure = True
         #: Whether no broker answers, as far as was found.
         self.away = False
         self._doubts = False
@@ -144,12 +145,17 @@ class Source:
         self._hear(0.0 if self._ready else 0.1)
         if self._doubts and self._clock() - self._asked > _ASK_AGAIN_S:
             self._ask()
-        if not self.alive():
-            log.warning("%s stood still for a while; asking Kafka whether the partitions are its own", self._group)
-        if self.alive() or self._is_member():
-            self._polled = self._clock()
+        self._make_sure()
         ready, self._ready = self._ready, []
         return ready + self._merge.take(most - len(ready))
+
+    def _make_sure(self) -> None:
+        """After a standstill the partitions are ours again only when Kafka says so."""
+        if not self.alive() and self._sure:
+            log.warning("%s stood still for a while; asking Kafka whether the partitions are its own", self._group)
+        self._sure = self.alive() or self._is_member()
+        if self._sure:
+            self._polled = self._clock()
 
     def _steer(self) -> None:
         """Read no further of places that have much waiting, until it is gone."""

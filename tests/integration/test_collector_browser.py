@@ -37,6 +37,12 @@ SNIPPETS = {
           analytics.page();
           const identify = id => analytics.identify(id, TRAITS);
           const track = (name, more) => analytics.track(name, more);
+          // As Segment's trackLink does: what a page that goes away has not sent yet goes away with it.
+          const leaving = link => link.onclick = click => {
+            click.preventDefault();
+            const sent = track("Demo Booked", { booking_id: "b-" + Date.now() });
+            Promise.race([sent, new Promise(done => setTimeout(done, 500))]).then(() => location.href = link.href);
+          };
         </script>""",
     "rudderstack": """
         <script src="/rudderstack.js"></script>
@@ -108,8 +114,13 @@ class Site(ThreadingHTTPServer):
         found = found.replace("CONSENT", "off" if off else "on")
         query = path.partition("?")[2]
         return f"""<!doctype html><title>{path.partition("?")[0]}</title>{found}
-            <a id="leave" href="/thanks?{query}"
-              onclick="track('Demo Booked', {{booking_id: 'b-' + Date.now()}})">Book</a>
+            <a id="leave" href="/thanks?{query}">Book</a>
+            <script>
+              const leave = document.getElementById("leave");
+              if (typeof leaving === "undefined")
+                leave.onclick = () => {{ track("Demo Booked", {{ booking_id: "b-" + Date.now() }}); }};
+              else leaving(leave);
+            </script>
             <a id="file" href="/guide.pdf" data-asset="guide" download>Guide</a>
             <p style="height: 3000px">Text</p>""".encode()
 
