@@ -58,10 +58,10 @@ class Counted:
     def ignored(self, reason: str, records: int, partition: int) -> None:
         self.counts[reason] += records
 
-    def refused(self, topic: str, bad: BadRecord) -> None:
+    def refused(self, topic: str, bad: BadRecord, partition: int) -> None:
         self.counts[bad.error] += 1
 
-    def strayed(self, topic: str) -> None:
+    def strayed(self, topic: str, partition: int) -> None:
         self.counts["strayed"] += 1
 
 
