@@ -33,6 +33,7 @@ class Watchdog:
         #: For so long work is there and nothing was done, in seconds.
         self.idle_s = 0.0
         self._seen: Mapping[TP, int] = {}
+        self._answered = True
 
     def stable_ends(self, tps: list[TP]) -> Mapping[TP, int] | None:
         """One past the last readable record of each partition, None when no broker answers. Blocks."""
@@ -67,6 +68,9 @@ class Watchdog:
         # While the process itself was frozen it could do nothing: that time does not count.
         passed = min(self._now() - self._looked_at, 2 * self.check_s)
         self._looked_at = self._now()
+        answered, self._answered = self._answered, ends is not None
+        if ends is None and answered and done == self._seen:
+            return None  # one question without an answer is no outage: nothing is known, nothing forgotten
         behind = [tp for tp, end in (ends or {}).items() if tp in done and done[tp] < end]
         if not behind or waits or done != self._seen:
             self._seen = done

@@ -60,3 +60,14 @@ def test_the_time_in_which_the_process_itself_was_frozen_does_not_count() -> Non
 
 def test_a_broker_that_is_away_has_no_ends() -> None:
     assert Watchdog(CONFIG).stable_ends([A]) is None
+
+
+def test_one_look_without_an_answer_forgets_nothing_and_two_are_an_outage() -> None:
+    for unanswered, noticed in ((1, True), (2, False)):
+        time = Time()
+        watchdog = Watchdog(CONFIG, time)
+        needed = round(CONFIG.stalled_s / watchdog.check_s)
+        looks(watchdog, time, needed)
+        for _ in range(unanswered):
+            assert watchdog.stalled(BEHIND, None, waits=False) is None
+        assert looks(watchdog, time, 2) == [None, A if noticed else None]
