@@ -20,8 +20,9 @@ BATCH_RECORDS = 2_000
 BATCH_DUE = 500
 #: The broker answers every fetch within milliseconds; one that was silent for this long may hold news.
 HEARD_MS = 5_000
-#: A source is not fetched while this much of it waits.
-BUFFER_RECORDS = 4_000
+#: A source is not fetched while this much of it waits. It is what a fast partition handles while history settles
+#: (`merge.SETTLE_MS`): with a quarter of it, busy partitions waited for records two thirds of the time.
+BUFFER_RECORDS = 16_000
 BUFFER_BYTES = 16 * 1024 * 1024
 _BLOCKED_SECONDS = 0.02
 _IDLE_SECONDS = 0.25
