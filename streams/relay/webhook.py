@@ -66,13 +66,15 @@ class WebhookDelivery:
 
     def plan(self, item: Item, known: Remembered, now: int) -> Plan | Skipped:
         max_age = self._settings.max_age
-        if max_age is not None and not item.retried and now - time_of(item.record) > max_age * 1000:
+        erased = item.record.get("cause") == "ERASED"
+        old = max_age is not None and now - time_of(item.record) > max_age * 1000
+        # Whoever holds what was known of a lead must hear that it is erased, however late.
+        if old and not item.retried and not erased:
             return Skipped("too_old")
         if item.retried and time_of(item.record) <= known.erased_at:
             return Skipped("erased")
         payload = payload_of(item.source[0], item.record)
         # Subscribers keep their own order. What must be known here is whose dead letters must not go out any more.
-        erased = item.record.get("cause") == "ERASED"
         return WebhookPlan(item.event_id, payload, Remembered(erased_at=time_of(item.record)) if erased else None)
 
     async def deliver(self, plans: Sequence[Any]) -> list[Outcome]:

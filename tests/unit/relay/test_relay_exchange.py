@@ -273,6 +273,15 @@ async def test_an_old_event_is_skipped_unless_someone_asks_for_it_again() -> Non
             assert not isinstance(target.plan(item(qualification("lead-1", 5)), NOTHING, late), Skipped)
 
 
+async def test_an_erasure_is_told_however_old_it_is() -> None:
+    with serving(Subscriber()) as server:
+        async with hook(server) as target:
+            gone = item(lifecycle("l", 6, "sql", "visitor", "ERASED", AT, profile=None))
+            plan = target.plan(gone, NOTHING, AT + 30 * DAY)
+            assert isinstance(plan, WebhookPlan)
+            assert plan.remember is not None
+
+
 async def test_a_letter_of_an_erased_lead_does_not_go_out_again() -> None:
     with serving(Subscriber()) as server:
         async with hook(server) as target:
