@@ -92,7 +92,7 @@ def create_app(
         async for event in stream.noack().events():
             message = event.message
             try:
-                app.engine.accept(message.tp, message.value.follows, message.value.records)
+                app.engine.accept(message.tp, *message.value)
             except Exception as error:  # Faust would log it and go on with the next chunk
                 app.engine.fail(error)
                 raise

@@ -85,13 +85,15 @@ class Engine:
             return True
         return tp.partition in self._running and self._runners[tp.partition].wants(tp.topic)
 
-    def accept(self, tp: TP, follows: int, chunk: Sequence[Any]) -> None:
-        """Take a chunk from the agent; it follows upon what was fetched up to the offset `follows`.
+    def accept(self, tp: TP, follows: int, chunk: Sequence[Any], there_since: int) -> None:
+        """Take a chunk from the agent (`transport.Chunk`); it follows upon what was fetched up to the offset `follows`.
 
         Records are what they are in whatever generation they were fetched. Where those before them are missing, the
         topic is read again from what is missing on.
         """
-        if tp.partition in self._running and not self._runners[tp.partition].accept(tp.topic, follows, chunk):
+        if tp.partition in self._running and not self._runners[tp.partition].accept(
+            tp.topic, follows, chunk, there_since
+        ):
             self._read_again(tp)
 
     def _read_again(self, tp: TP) -> None:

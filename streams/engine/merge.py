@@ -72,13 +72,15 @@ class SourceBuffer:
         self._ranks: list[int] = []
         self._index = 0
 
-    def accept(self, chunk: Sequence[Record], now: int = 0) -> None:
-        """Take a chunk in offset order, as it came from the log; `now` is the wall clock in ms."""
+    def accept(self, chunk: Sequence[Record], there_since: int = 0) -> None:
+        """Take a chunk in offset order, as it came from the log, where all of it was at `there_since` (ms of the wall
+        clock).
+        """
         fresh = chunk
         if chunk and chunk[0].offset < self.next_offset:
             fresh = [record for record in chunk if record.offset >= self.next_offset]
         if fresh:
-            self._chunks.append((fresh, now))
+            self._chunks.append((fresh, there_since))
             self.records += len(fresh)
             self.bytes += sum(len(record.value or b"") for record in fresh)
             self.next_offset = fresh[-1].offset + 1
@@ -89,7 +91,7 @@ class SourceBuffer:
             return True
         if not self._chunks:
             return False
-        chunk, accepted_at = self._chunks[0]
+        chunk, there_since = self._chunks[0]
         self._items = list(zip(chunk, decode(chunk), strict=True))
         times = (_FIRST if item.time is None else item.time for _, item in self._items)
         self._ranks = list(accumulate(times, max))
@@ -98,7 +100,7 @@ class SourceBuffer:
         self.bytes -= sum(len(record.value or b"") for record in chunk)
         time = self._items[0][1].time
         live = time is None or self._is_live(time, chunk[0].timestamp)
-        self.settles_at = 0 if live else accepted_at + SETTLE_MS
+        self.settles_at = 0 if live else there_since + SETTLE_MS
         return True
 
     def oldest(self) -> tuple[int | None, int | None]:

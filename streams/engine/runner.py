@@ -73,12 +73,14 @@ class PartitionRunner:
             return False
         return source.records < BUFFER_RECORDS and source.bytes < BUFFER_BYTES
 
-    def accept(self, topic: str, follows: int, chunk: Sequence[Record]) -> bool:
-        """Take a chunk. False, and it is left, when records between the buffer's end and `follows` are missing."""
+    def accept(self, topic: str, follows: int, chunk: Sequence[Record], there_since: int) -> bool:
+        """Take a chunk that was in the log at `there_since` (ms of the wall clock). False, and it is left, when records
+        between the buffer's end and `follows` are missing.
+        """
         source = self.sources[topic]
         if follows > source.next_offset:
             return False
-        source.accept(chunk, self._wall())
+        source.accept(chunk, there_since)
         self._wake.set()
         return True
 

@@ -25,6 +25,7 @@ from faust.types.transports import ConsumerT
 
 from streams.engine.faust_internals import member_id, positions
 from streams.engine.seam import EngineError
+from streams.engine.seen import LogSeen
 
 if TYPE_CHECKING:
     from streams.engine.app import EngineApp
@@ -56,10 +57,12 @@ class Chunk(NamedTuple):
 
     Between the fetch and the engine, rebalances can swallow a chunk: Faust drops what was asked for in an earlier
     generation, though it may have been read in this one. By `follows` the engine sees that one is missing.
+    `there_since` is when all of them are known to have been in the log, in ms of the wall clock.
     """
 
     follows: int
     records: Sequence[Any]
+    there_since: int
 
 
 class ChunkSchema(Schema):  # type: ignore[type-arg]
@@ -87,6 +90,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         self.positions: Mapping[TP, Position] = {}
         self._handed_out: dict[TP, int] = {}
         self._follows: dict[TP, int] = {}
+        self._seen: dict[TP, LogSeen] = {}
         self._beat_at = self._gap_at = time.monotonic()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -121,16 +125,23 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(*args, **kwargs)
         self._beat()
-        chunks = {}
-        for tp, found in records.items():
-            chunks[tp] = Chunk(self._follows.get(tp, found[0].offset), found)
-            self._handed_out[tp] = self._follows[tp] = found[-1].offset + 1
+        follows = self._follows
+        after = {tp: found[-1].offset + 1 for tp, found in records.items()}
+        self._follows = follows | after
+        self._handed_out |= after
         handed_out = self._handed_out.get
         self.positions = {
             tp: Position(handed_out(tp), position, checked_at, stable)
             for tp, position, checked_at, stable in positions(self._ensure_consumer())
         }
-        return chunks
+        for tp, where in self.positions.items():
+            if where.stable is not None:
+                self._seen.setdefault(tp, LogSeen()).heard(where.stable, where.checked_at)
+        now = time.time_ns() // 1_000_000
+        return {
+            tp: Chunk(follows.get(tp, found[0].offset), found, self._seen[tp].since(found[-1].offset, now))
+            for tp, found in records.items()
+        }
 
     def _beat(self) -> float:
         """Remember when this process last stood still for long. Returns the time."""
@@ -174,6 +185,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             consumer.seek(aiokafka.TopicPartition(*tp), offset)
             self._handed_out.pop(tp, None)
             self._follows[tp] = offset
+            self._seen.pop(tp, None)
         self.positions = {tp: where for tp, where in self.positions.items() if tp not in offsets}
 
     async def log_ends(self, tps: Iterable[TP]) -> Mapping[TP, tuple[int, int]]:

@@ -121,7 +121,7 @@ async def test_a_partition_is_kept_over_consecutive_generations_and_starts_where
     engine.give([1], 1)
     await engine.settle()
     engine.thread.positions = {**engine.thread.positions, TP("views", 1): Position(1, 1, 10**15, 1)}
-    engine.accept(TP("views", 1), 0, [view(1, 0, 5)])
+    engine.accept(TP("views", 1), 0, [view(1, 0, 5)], 0)
     await engine.settle()
     await engine.suspend()
     engine.thread.ends = {TP("views", 1): (0, 1)}
@@ -162,12 +162,12 @@ async def test_a_chunk_that_was_lost_on_its_way_is_read_again_when_the_next_one_
     engine.give([1], 1)
     await engine.settle()
     before = len(engine.thread.started)
-    engine.accept(TP("views", 1), 3, [view(1, 3, 5)])
-    engine.accept(TP("views", 1), 4, [view(1, 4, 6)])
+    engine.accept(TP("views", 1), 3, [view(1, 3, 5)], 0)
+    engine.accept(TP("views", 1), 4, [view(1, 4, 6)], 0)
     await engine.settle()
     assert engine.writes[1].effects == []
     assert engine.thread.started[before:] == [{TP("views", 1): 0}]
-    engine.accept(TP("views", 1), 0, [view(1, offset, offset) for offset in range(5)])
+    engine.accept(TP("views", 1), 0, [view(1, offset, offset) for offset in range(5)], 0)
     await engine.settle()
     (effects,) = engine.writes[1].effects
     assert effects.progress.applied == {"views": 4}
@@ -181,7 +181,7 @@ async def test_a_last_chunk_that_never_comes_is_read_again(monkeypatch: pytest.M
     await engine.settle()
     before = len(engine.thread.started)
     engine.thread.positions = {**engine.thread.positions, TP("views", 1): Position(3, 3, 10**15, 3)}
-    engine.accept(TP("opens", 1), 0, [PlainRecord("opens", 1, 0, 5, b"k", b"5")])
+    engine.accept(TP("opens", 1), 0, [PlainRecord("opens", 1, 0, 5, b"k", b"5")], 0)
     for _ in range(100):
         if len(engine.thread.started) > before:
             break
@@ -195,7 +195,7 @@ async def test_reading_begins_behind_records_that_retention_has_deleted() -> Non
     engine.thread.ends = {TP("views", 1): (7, 9)}
     engine.give([1], 1)
     await engine.settle()
-    engine.accept(TP("views", 1), 7, [view(1, 7, 5)])
+    engine.accept(TP("views", 1), 7, [view(1, 7, 5)], 0)
     await engine.settle()
     assert [one.progress.applied for one in engine.writes[1].effects] == [{"views": 7}]
     await engine.close()
@@ -269,7 +269,7 @@ async def test_a_failed_commit_and_a_defect_end_the_process(
     await engine.settle()
     engine.writes[1].error = error
     with caplog.at_level(logging.CRITICAL):
-        engine.accept(TP("views", 1), 0, [view(1, 0, 5)])
+        engine.accept(TP("views", 1), 0, [view(1, 0, 5)], 0)
         await engine.settle()
     assert engine.statuses == [1]
     assert says in caplog.text
@@ -282,7 +282,7 @@ async def test_only_what_is_applied_is_committed_to_the_group_and_markers_at_the
     engine = LocalEngine()
     engine.give([1], 1)
     await engine.settle()
-    engine.accept(TP("views", 1), 0, [view(1, 0, 5), view(1, 1, 6)])
+    engine.accept(TP("views", 1), 0, [view(1, 0, 5), view(1, 1, 6)], 0)
     await engine.settle()
     views = TP("views", 1)
     assert engine.committable({views: Position(2, 4, 10**15, 4)})[views] == 4
@@ -308,12 +308,12 @@ async def test_records_in_flight_are_not_being_caught_up() -> None:
         TP("views", 1): Position(1, 1, 10**15, 1),
         TP("opens", 1): Position(3, 3, 10**15, 3),
     }
-    engine.accept(TP("views", 1), 0, [view(1, 0, 5)])
+    engine.accept(TP("views", 1), 0, [view(1, 0, 5)], 0)
     await engine.settle()
     assert engine.writes[1].effects == []
     assert engine.lag()[TP("views", 1)] == 1
     opens = [PlainRecord("opens", 1, i, 4, b"k", b"4") for i in range(3)]
-    engine.accept(TP("opens", 1), 0, opens)
+    engine.accept(TP("opens", 1), 0, opens, 0)
     await engine.settle()
     assert [e.progress.applied for e in engine.writes[1].effects] == [{"views": 0, "opens": 2}]
     assert engine.lag()[TP("views", 1)] == 0

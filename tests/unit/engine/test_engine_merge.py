@@ -133,7 +133,7 @@ def test_the_order_does_not_depend_on_chunks_or_batches(times, limit, random) ->
 
 def test_history_waits_until_the_other_topics_were_seen_empty_after_it_came() -> None:
     views = SourceBuffer("views", -1, is_live=lambda event_time, arrival: False)
-    views.accept(records("views", [5]), now=1_000)
+    views.accept(records("views", [5]), there_since=1_000)
     asked: list[int] = []
 
     def empty_since(source: SourceBuffer, since: int) -> bool:
@@ -146,7 +146,7 @@ def test_history_waits_until_the_other_topics_were_seen_empty_after_it_came() ->
 
 def test_live_records_wait_for_nothing() -> None:
     views = SourceBuffer("views", -1, is_live=lambda event_time, arrival: True)
-    views.accept(records("views", [5]), now=1_000)
+    views.accept(records("views", [5]), there_since=1_000)
     assert order(take([views, SourceBuffer("opens", -1)], decode, lambda s, since: since == 0, 10)) == [("views", 5)]
 
 

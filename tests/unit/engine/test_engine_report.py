@@ -46,7 +46,7 @@ async def test_the_report_tells_what_waits_and_how_old_it_is() -> None:
         VIEWS: Position(2, 2, 10**15, 2),
         TP("opens", 1): Position(3, 3, 10**15, 3),
     }
-    engine.accept(VIEWS, 0, [view(1, 0, 500)._replace(timestamp=700), view(1, 1, 600)])
+    engine.accept(VIEWS, 0, [view(1, 0, 500)._replace(timestamp=700), view(1, 1, 600)], 0)
     await engine.settle()
     engine.make_report()
     assert engine.report is not None
@@ -71,7 +71,7 @@ async def test_a_report_counts_keys_and_bytes_of_what_runs() -> None:
     await engine.settle()
     for number, at in ((1, 500), (2, 900)):
         engine.thread.positions = {TP("opens", number): Position(0, 0, 10**15, 0)}
-        engine.accept(TP("views", number), 0, [view(number, 0, at)])
+        engine.accept(TP("views", number), 0, [view(number, 0, at)], 0)
         await engine.settle()
     engine.make_report()
     assert engine.report is not None

@@ -56,7 +56,7 @@ def runner(
 async def test_a_step_commits_outputs_state_offsets_and_stream_time_as_one() -> None:
     committer = Recorder()
     one = runner(committer)
-    one.accept("views", 0, [view(0, 100), view(1, 200, b"b"), view(2, 150)])
+    one.accept("views", 0, [view(0, 100), view(1, 200, b"b"), view(2, 150)], 0)
     assert await one.step(lambda source, since: True)
     (effects,) = committer.history
     assert committer.outputs() == [(b"a", b"1"), (b"b", b"1"), (b"a", b"2")]
@@ -69,7 +69,7 @@ async def test_state_is_the_old_one_until_the_commit_is_through() -> None:
     seen = []
     committer = Recorder(before=lambda effects: seen.append((dict(one.state.values), dict(one.state.applied))))
     one = runner(committer)
-    one.accept("views", 0, [view(0, 100)])
+    one.accept("views", 0, [view(0, 100)], 0)
     await one.step(lambda source, since: True)
     assert seen == [({}, {})]
     assert one.state.applied == {"views": 0}
@@ -80,7 +80,7 @@ async def test_a_commit_that_can_not_be_leaves_the_state_alone_and_ends_the_runn
         raise CommitImpossible("fenced")
 
     one = runner(Recorder(before=fence))
-    one.accept("views", 0, [view(0, 100)])
+    one.accept("views", 0, [view(0, 100)], 0)
     with pytest.raises(CommitImpossible):
         await one.run(lambda source, since: True)
     assert (one.state.values, one.state.applied, one.state.stream_time) == ({}, {}, None)
@@ -89,10 +89,10 @@ async def test_a_commit_that_can_not_be_leaves_the_state_alone_and_ends_the_runn
 async def test_after_a_restart_what_was_applied_is_skipped() -> None:
     committer = Recorder()
     first = runner(committer)
-    first.accept("views", 0, [view(0, 100), view(1, 110)])
+    first.accept("views", 0, [view(0, 100), view(1, 110)], 0)
     await first.step(lambda source, since: True)
     again = runner(committer, first.state)
-    again.accept("views", 0, [view(0, 100), view(1, 110), view(2, 120)])
+    again.accept("views", 0, [view(0, 100), view(1, 110), view(2, 120)], 0)
     await again.step(lambda source, since: True)
     assert committer.outputs() == [(b"a", b"1"), (b"a", b"2"), (b"a", b"3")]
 
@@ -100,9 +100,9 @@ async def test_after_a_restart_what_was_applied_is_skipped() -> None:
 async def test_due_things_show_by_stream_time_alone_while_behind() -> None:
     committer = Recorder()
     one = runner(committer, wall=10**15)
-    one.accept("views", 0, [view(0, 100), view(1, SILENCE_MS + 100 + GRACE, b"b")])
+    one.accept("views", 0, [view(0, 100), view(1, SILENCE_MS + 100 + GRACE, b"b")], 0)
     await one.step(lambda source, since: True)
-    one.accept("opens", 0, [])
+    one.accept("opens", 0, [], 0)
     await one.step(lambda source, since: False)
     assert committer.outputs() == [(b"a", b"1"), (b"b", b"1"), (b"a", b"silent 1")]
 
@@ -110,7 +110,7 @@ async def test_due_things_show_by_stream_time_alone_while_behind() -> None:
 async def test_due_things_show_by_the_wall_clock_when_caught_up_and_live() -> None:
     committer = Recorder()
     one = runner(committer, wall=SILENCE_MS + 100 + GRACE)
-    one.accept("views", 0, [view(0, 100)])
+    one.accept("views", 0, [view(0, 100)], 0)
     await one.step(lambda source, since: True)
     assert await one.step(lambda source, since: True)
     assert committer.outputs()[-1] == (b"a", b"silent 1")
@@ -121,7 +121,7 @@ async def test_the_wall_clock_does_not_drive_on_what_was_heard_before_an_outage(
     committer = Recorder()
     wall = SILENCE_MS + 100 + GRACE
     one = runner(committer, wall=wall)
-    one.accept("views", 0, [view(0, 100)])
+    one.accept("views", 0, [view(0, 100)], 0)
     await one.step(lambda source, since: True)
     assert not await one.step(lambda source, since: since <= wall - 10 * HEARD_MS)
     assert await one.step(lambda source, since: since <= wall - HEARD_MS)
@@ -130,7 +130,7 @@ async def test_the_wall_clock_does_not_drive_on_what_was_heard_before_an_outage(
 async def test_after_an_import_the_wall_clock_makes_nothing_due() -> None:
     committer = Recorder()
     one = runner(committer, wall=10**15)
-    one.accept("views", 0, [view(0, 100, arrival=10**15)])
+    one.accept("views", 0, [view(0, 100, arrival=10**15)], 0)
     await one.step(lambda source, since: True)
     assert not await one.step(lambda source, since: True)
 
@@ -138,7 +138,7 @@ async def test_after_an_import_the_wall_clock_makes_nothing_due() -> None:
 async def test_a_bad_record_is_handled_and_its_offset_applied() -> None:
     committer = Recorder()
     one = runner(committer)
-    one.accept("views", 0, [PlainRecord("views", 0, 7, 1, b"a", b"garbage")])
+    one.accept("views", 0, [PlainRecord("views", 0, 7, 1, b"a", b"garbage")], 0)
     await one.step(lambda source, since: True)
     assert committer.outputs() == [(b"a", b"garbage")]
     assert one.state.applied == {"views": 7}
@@ -167,7 +167,7 @@ async def test_while_something_needed_is_away_the_runner_waits_and_says_so() -> 
     committer = Recorder(before=lambda effects: written.set())
     one = runner(committer, logic=Away(), observer=hears)
     task = asyncio.create_task(one.run(lambda source, since: True))
-    one.accept("views", 0, [view(0, 100)])
+    one.accept("views", 0, [view(0, 100)], 0)
     await asyncio.wait_for(written.wait(), 5)
     one.stop()
     await task
@@ -178,7 +178,7 @@ async def test_while_something_needed_is_away_the_runner_waits_and_says_so() -> 
 async def test_a_stopped_runner_ends_its_batch_and_takes_no_more() -> None:
     committer = Recorder(before=lambda effects: one.stop())
     one = runner(committer)
-    one.accept("views", 0, [view(i, i) for i in range(BATCH_RECORDS + 1)])
+    one.accept("views", 0, [view(i, i) for i in range(BATCH_RECORDS + 1)], 0)
     await asyncio.wait_for(one.run(lambda source, since: True), 5)
     assert [effects.progress.applied for effects in committer.history] == [{"views": BATCH_RECORDS - 1}]
     assert not one.wants("views")
@@ -186,9 +186,9 @@ async def test_a_stopped_runner_ends_its_batch_and_takes_no_more() -> None:
 
 async def test_a_source_that_fills_up_is_not_fetched_and_others_are() -> None:
     one = runner(Recorder())
-    one.accept("views", 0, [view(i, i) for i in range(BUFFER_RECORDS)])
+    one.accept("views", 0, [view(i, i) for i in range(BUFFER_RECORDS)], 0)
     assert (one.wants("views"), one.wants("opens")) == (False, True)
-    one.accept("opens", 0, [PlainRecord("opens", 0, 0, 1, b"k", bytes(BUFFER_BYTES))])
+    one.accept("opens", 0, [PlainRecord("opens", 0, 0, 1, b"k", bytes(BUFFER_BYTES))], 0)
     assert not one.wants("opens")
 
 
@@ -196,12 +196,12 @@ async def test_the_outcome_does_not_depend_on_how_records_were_cut_into_batches(
     whole, cut = Recorder(), Recorder()
     records = [view(i, i * SILENCE_MS // 3, b"%d" % (i % 4)) for i in range(60)]
     one = runner(whole)
-    one.accept("views", 0, records)
+    one.accept("views", 0, records, 0)
     while await one.step(lambda source, since: True):
         pass
     two = runner(cut)
     for record in records:
-        two.accept("views", 0, [record])
+        two.accept("views", 0, [record], 0)
         await two.step(lambda source, since: True)
     while await two.step(lambda source, since: True):
         pass
