@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from handmade import BUYER, DAY, DEFAULT, HOUR, MINUTE, START, by_kind, facts_by_kind, when
 
+from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
 from streams.engine.merge import Decoded
-from streams.engine.partition import PartitionState, StateBatch
+from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, PlainRecord
 from streams.modelfile import read_model
 from streams.processing import LeadLogic

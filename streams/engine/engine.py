@@ -18,45 +18,45 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NoReturn
+from typing import Any
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.engine.clock import Clock
-from streams.engine.commit import TransactionalCommitter
 from streams.engine.config import EngineConfig
 from streams.engine.merge import SourceBuffer
-from streams.engine.partition import PartitionState
 from streams.engine.report import Report, Waiting, keys_of
-from streams.engine.restore import RestoreInterrupted, restore
+from streams.engine.restore import RestoreInterrupted
 from streams.engine.runner import PartitionRunner, wall_clock
 from streams.engine.seam import CommitImpossible, EngineError, Logic, Observer
+from streams.engine.takeover import Owner, TakeOver, complete, starts_of
 from streams.engine.transport import ChunkConsumerThread, Position
 from streams.engine.watchdog import Watchdog
 from streams.errors import LeadstreamError
 
 log = logging.getLogger(__name__)
 
-_RESTORES_AT_ONCE = 4
 #: Longer than a busy event loop takes to bring a chunk from the fetcher to its buffer.
 LOST_SECONDS = 15.0
 
 
 class Engine:
-    """`end` ends the process; tests put something else there."""
+    """`end` ends the process, `take_over` makes a partition this one's; tests put something else there."""
 
     def __init__(
-        self, config: EngineConfig, logic: Logic, observer: Observer, end: Callable[[int], object] = os._exit
+        self,
+        config: EngineConfig,
+        logic: Logic,
+        observer: Observer,
+        end: Callable[[int], object] = os._exit,
+        take_over: TakeOver | None = None,
     ) -> None:
         self.topics = frozenset(config.topics)
         self._config = config
-        self._logic = logic
         self._observer = observer
         self._end = end
+        self._take_over = take_over or Owner(config, logic, observer).take_over
         self._runners: dict[int, PartitionRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -74,8 +74,6 @@ class Engine:
         self._waiting = Waiting()
         #: How it stood a moment ago; None before the event loop runs.
         self.report: Report | None = None
-        self._commits = ThreadPoolExecutor(config.partitions, thread_name_prefix="commit")
-        self._restores = ThreadPoolExecutor(_RESTORES_AT_ONCE, thread_name_prefix="restore")
 
     # What the transport asks and tells. All of it runs on the event loop.
 
@@ -134,7 +132,7 @@ class Engine:
         """Begin to open the partitions of a new generation, after `suspend`."""
         if self._closed:
             return
-        numbers = self._complete(assigned)
+        numbers = complete(assigned, self.topics)
         consecutive = generation == self._generation + 1
         for number in [n for n in self._runners if not consecutive or n not in numbers]:
             self._spawn(self._runners.pop(number).committer.close())
@@ -145,18 +143,6 @@ class Engine:
         self._observer.rebalanced(numbers)
         self._spawn(self._open_all(numbers, self._interrupt))
         self._watch = asyncio.get_running_loop().create_task(self._guarded(self._watch_progress()))
-
-    def _complete(self, assigned: Iterable[TP]) -> list[int]:
-        """Partition numbers of which all topics are assigned. While members of the group read different
-        topics, as in a rolling upgrade, the assignor may part them: then the one that has all but the
-        newest topics works, and whoever has the rest must not touch the partition.
-        """
-        topics = Counter(tp.partition for tp in set(assigned) if tp.topic in self.topics)
-        numbers = sorted(number for number, count in topics.items() if count == len(self.topics))
-        if len(numbers) < len(topics):
-            parted = sorted(set(topics) - set(numbers))
-            log.warning("partitions %s are shared with members that read other topics; left to them", parted)
-        return numbers
 
     @property
     def joined(self) -> bool:
@@ -289,63 +275,18 @@ class Engine:
         runner = self._runners.get(number)
         if runner is None:
             runner = await self._take_over(number, interrupt)
-        starts = await self._starts(runner.state)
+        assert self._thread is not None
+        ends = await self._thread.log_ends([TP(topic, number) for topic in self._config.topics])
+        starts = starts_of(runner.state, ends, self._config)
         if interrupt.is_set():
             raise RestoreInterrupted
         self._runners[number] = runner
         runner.prepare({tp.topic: offset for tp, offset in starts.items()})
-        assert self._thread is not None
         await self._thread.start_at(starts)
         if interrupt.is_set():
             raise RestoreInterrupted
         self._running.add(number)
         self._spawn(runner.run(lambda source, since: self._caught_up(number, source, since)))
-
-    async def _take_over(self, number: int, interrupt: threading.Event) -> PartitionRunner:
-        config = self._config
-        committer = TransactionalCommitter(
-            config.client,
-            config.app_id,
-            number,
-            config.changelog_topic,
-            self._commits,
-            lambda: self._observer.aborted(number),
-        )
-        # Never given up half-way: a fence that lands late would throw out the partition's next owner.
-        await committer.fence()
-        state = await asyncio.get_running_loop().run_in_executor(self._restores, self._restore, number, interrupt)
-        clock = Clock(config.clock, config.grace_ms)
-        return PartitionRunner(state, config.topics, self._logic, committer, clock, self._observer)
-
-    def _restore(self, number: int, interrupt: threading.Event) -> PartitionState:
-        config = self._config
-        state = restore(
-            config.client,
-            config.app_id,
-            config.changelog_topic,
-            number,
-            config.partitions,
-            self._observer,
-            interrupt,
-        )
-        state.count_labels(self._logic)
-        return state
-
-    async def _starts(self, state: PartitionState) -> dict[TP, int]:
-        assert self._thread is not None
-        tps = [TP(topic, state.number) for topic in self._config.topics]
-        starts: dict[TP, int] = {}
-        for tp, (first, end) in (await self._thread.log_ends(tps)).items():
-            after = state.applied.get(tp.topic, -1) + 1
-            if after > end:
-                _refuse_recreated(tp, after, end, self._config)
-            if 0 < after < first:
-                log.warning(
-                    "%s, partition %d: records %d to %d were deleted before they were read",
-                    tp.topic, tp.partition, after, first - 1,
-                )  # fmt: skip
-            starts[tp] = max(after, first)
-        return starts
 
     def _caught_up(self, number: int, source: SourceBuffer, since: int) -> bool:
         assert self._thread is not None
@@ -364,11 +305,3 @@ class Engine:
         now = time.monotonic()
         if now - self._waited_for.setdefault(tp, now) > LOST_SECONDS:
             self._read_again(tp)
-
-
-def _refuse_recreated(tp: TP, after: int, end: int, config: EngineConfig) -> NoReturn:
-    raise EngineError(
-        f"Topic {tp.topic}, partition {tp.partition}, ends at offset {end}, but offset {after - 1} was "
-        "applied already: the topic was deleted and made anew, or lost data. To build all state again from "
-        f"the topics as they are, delete {config.changelog_topic} too, or use another application id."
-    )

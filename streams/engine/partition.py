@@ -1,23 +1,16 @@
-"""One partition's state in memory, and the batch that changes it.
+"""One partition's state in memory: packed bytes per key, exactly the changelog's values.
 
-State is packed bytes per key, exactly the changelog's values. A batch works on top of it; nothing of a
-batch can be seen here before its transaction is committed.
+A batch works on top of it (`batch.py`); nothing of a batch can be seen here before its transaction is committed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
-from typing import Any
 
-from streams.engine.batching import apply_all, wrap_all
-from streams.engine.clock import Clock
-from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
-from streams.engine.merge import Decoded
-from streams.engine.seam import Effects, Logic, Output, Progress
-
-_DELETED = object()
+from streams.engine.envelope import PAYLOAD, due_of
+from streams.engine.envelopes import apply_all
+from streams.engine.seam import Effects, Logic, Progress
 
 
 class PartitionState:
@@ -139,170 +132,3 @@ class PartitionState:
                 self._taken.add(key)
                 taken.append((at, key))
         return taken
-
-
-class StateBatch:
-    """The changes of one batch on top of a partition's state (the `Batch` of the seam)."""
-
-    __slots__ = (
-        "_dirty",
-        "_labels",
-        "_logic",
-        "_objects",
-        "_state",
-        "_wakes",
-        "clock",
-        "live",
-        "note",
-        "outputs",
-        "packed",
-        "partition",
-        "stream_time",
-        "waking",
-    )
-
-    def __init__(self, state: PartitionState, logic: Logic, clock: int | None = None) -> None:
-        self._state = state
-        self._logic = logic
-        self._objects: dict[bytes, Any] = {}
-        self._dirty: dict[bytes, int | None] = {}
-        self.packed: dict[bytes, tuple[bytes, int | None]] = {}
-        self._labels: dict[bytes, str] = {}
-        self.outputs: list[Output] = []
-        self.stream_time = state.stream_time
-        self.live = state.live
-        self.note = state.note
-        self._wakes = False
-        self.partition = state.number
-        self.clock = clock
-        self.waking = state.waking or state.busy
-
-    @property
-    def values(self) -> dict[bytes, bytes]:
-        return self._state.values
-
-    @property
-    def opened(self) -> dict[bytes, Any]:
-        return self._objects
-
-    def get(self, key: bytes) -> Any | None:
-        found = self._objects.get(key)
-        if found is not None:
-            return None if found is _DELETED else found
-        packed = self.packed.pop(key, None)
-        if packed is not None:
-            payload, self._dirty[key] = packed
-        else:
-            value = self._state.values.get(key)
-            if value is None:
-                return None
-            payload = value[PAYLOAD:]
-        found = self._objects[key] = self._unpacked(key, payload)
-        self._labels[key] = self._logic.label(found)  # now: the logic may change the object in place
-        return found
-
-    def _unpacked(self, key: bytes, payload: bytes) -> Any:
-        try:
-            return self._logic.unpack(payload)
-        except Exception as error:
-            raise CorruptChangelog(
-                f"The changelog's state of the key {key!r}, partition {self.partition}, is not this application's: "
-                f"{error}. State is never guessed: find out who else writes to the changelog, or which release did."
-            ) from error
-
-    def due(self, key: bytes) -> int | None:
-        if key in self._dirty:
-            return self._dirty[key]
-        if key in self.packed:
-            return self.packed[key][1]
-        value = self._state.values.get(key)
-        return None if value is None else due_of(value)
-
-    def put(self, key: bytes, state: Any, due: int | None) -> None:
-        self.packed.pop(key, None)
-        self._objects[key] = state
-        self._dirty[key] = due
-
-    def delete(self, key: bytes) -> None:
-        self.packed.pop(key, None)
-        self._objects[key] = _DELETED
-        self._dirty[key] = None
-
-    def emit(self, output: Output) -> None:
-        self.outputs.append(output)
-
-    def wake_all(self) -> None:
-        self._wakes = True
-
-    def run_due(self, due: list[tuple[int, bytes]], at: int) -> None:
-        """Let the logic do what is due. A key that stays due would come up for ever: that is a defect of
-        the logic.
-        """
-        for _, key in due:
-            self._logic.due(key, at, self)
-            left = self.due(key)
-            if left is not None and left <= at:
-                raise AssertionError(f"after due() at {at} the key {key!r} is still due at {left}")
-
-    def run(self, items: list[Decoded], clock: Clock) -> None:
-        """Handle items in order; stream time moves after each."""
-        handle, shortcut = self._logic.handle, self._logic.shortcut
-        place = 0
-        while place < len(items):
-            if shortcut is not None:
-                place, time, arrival = shortcut.run(items, place, self)
-                if time is not None and arrival is not None:
-                    self.stream_time = time
-                    self.live = clock.is_live(time, arrival)
-                if place == len(items):
-                    break
-            record, item = items[place]
-            handle(record, item, self)
-            place += 1
-            time = item.time
-            if time is not None and (self.stream_time is None or time > self.stream_time):
-                self.stream_time = time
-                self.live = clock.is_live(time, record.timestamp)
-
-    def effects(self, items: list[Decoded]) -> Effects:
-        """Pack what changed, each key once."""
-        applied = dict(self._state.applied)
-        for record, _ in items:
-            applied[record.topic] = record.offset
-        state = self._state
-        waking = self._wakes or state.waking
-        labels = dict(state.labels or ())
-        changed = dict(self._changed(labels))
-        wrap_all(self.packed, changed)
-        made = sum(key not in state.values for key in self.packed)
-        if made and self._logic.shortcut is not None:
-            label = self._logic.shortcut.label
-            labels[label] = labels.get(label, 0) + made
-        progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking, labels)
-        return Effects(state.number, self.outputs, changed, progress, self._wakes)
-
-    def _changed(self, labels: dict[str, int]) -> Iterator[tuple[bytes, bytes | None]]:
-        """What changed; `labels` is brought up to it."""
-        pack, label, values = self._logic.pack, self._logic.label, self._state.values
-        for key, due in self._dirty.items():
-            state = self._objects[key]
-            before = values.get(key)
-            was = None
-            if before is not None:
-                was = self._labels.get(key) or label(self._unpacked(key, before[PAYLOAD:]))
-            if state is not _DELETED:
-                _relabel(labels, was, label(state))
-                yield key, wrap(pack(state), due)
-            elif was is not None:
-                _relabel(labels, was, None)
-                yield key, None
-
-
-def _relabel(labels: dict[str, int], was: str | None, now: str | None) -> None:
-    """One key's label changes; None stands for no key."""
-    if now == was:
-        return
-    if now is not None:
-        labels[now] = labels.get(now, 0) + 1
-    if was is not None:
-        labels[was] = labels.get(was, 0) - 1

@@ -11,9 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
 from streams.engine.merge import CaughtUp, Decoded, SourceBuffer, take
-from streams.engine.partition import PartitionState, StateBatch
+from streams.engine.partition import PartitionState
 from streams.engine.seam import Committer, Item, Logic, Observer, Record, Unavailable
 
 BATCH_RECORDS = 2_000

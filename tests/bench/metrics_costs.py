@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from faust.types import TP
 from prometheus_client import CollectorRegistry, generate_latest
 
+from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
-from streams.engine.partition import PartitionState, StateBatch
+from streams.engine.partition import PartitionState
 from streams.engine.report import Lag, Report
 from streams.engine.seam import Observer, PlainRecord
 from streams.modelfile import read_model

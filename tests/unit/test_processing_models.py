@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from partitions import Uncounted
 from test_processing import NOW
 
+from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD
-from streams.engine.partition import PartitionState, StateBatch
+from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, PlainRecord
 from streams.modelfile import read_model
 from streams.processing import LeadLogic

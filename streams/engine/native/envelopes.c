@@ -149,7 +149,7 @@ static PyMethodDef methods[] = {
      "apply_all(versions, values, changed, taken): put changed into values; the (due, key) timers, and the growth"},
     {NULL, NULL, 0, NULL}};
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "See streams/engine/batching.py.", -1, methods,
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "See streams/engine/envelopes.py.", -1, methods,
                                     NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__native(void) {

@@ -73,14 +73,14 @@ class LocalEngine(Engine):
     def __init__(self) -> None:
         self.hears = Hears()
         self.statuses: list[int] = []
-        super().__init__(CONFIG, CountingLogic(), self.hears, self.statuses.append)
+        super().__init__(CONFIG, CountingLogic(), self.hears, self.statuses.append, self._restored)
         self.states: dict[int, PartitionState] = {}
         self.taken: list[int] = []
         self.writes: dict[int, Writes] = {}
         self.hold = False
         self.thread = Thread()
 
-    async def _take_over(self, number: int, interrupt: threading.Event) -> PartitionRunner:
+    async def _restored(self, number: int, interrupt: threading.Event) -> PartitionRunner:
         self.taken.append(number)
         while self.hold:
             await asyncio.sleep(0)

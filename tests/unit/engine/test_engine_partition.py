@@ -5,9 +5,10 @@ from counting import SILENCE_MS, Count, CountingLogic
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, wrap
-from streams.engine.partition import PartitionState, StateBatch
+from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, Output, PlainRecord, Progress
 
 LOGIC = CountingLogic()

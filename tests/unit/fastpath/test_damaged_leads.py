@@ -15,10 +15,10 @@ from handmade import DAY, MINUTE, START
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
 from streams.engine.compiled import compiled
 from streams.engine.envelope import PAYLOAD, wrap
-from streams.engine.partition import StateBatch
 from streams.engine.seam import Effects, PlainRecord
 from streams.fastpath.pageviews import MODULE
 from streams.qualification.lead import Lead

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from model_events import drawn_event
 from model_files import TEXTS, model_file, written
 
+from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
 from streams.engine.compiled import compiled
-from streams.engine.partition import StateBatch
 from streams.engine.seam import PlainRecord
 from streams.fastpath.pageviews import MODULE, ViewReader
 from streams.partitioning import murmur2, partition_of

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.engine.batching import Changed, apply_all, plain_apply_all, plain_wrap_all, wrap_all
 from streams.engine.envelope import check, due_of, wrap
+from streams.engine.envelopes import Changed, apply_all, plain_apply_all, plain_wrap_all, wrap_all
 
 _keys = st.binary(min_size=1, max_size=2)
 _dues = st.none() | st.integers(1, 2**62) | st.integers(-(2**63), -1)
