@@ -4,8 +4,8 @@ python engine_worker.py BOOTSTRAP APP PARTITIONS [INSTANCE]
 
 When the file that FREEZE_WHEN names is there, the process stops itself in the middle of its next transaction.
 With NEXT_RELEASE it writes the format of the release after this one.
-While the file that SILENT_WHILE names is there its consumer fetches nothing and says nothing, as one that did not
-survive an outage.
+While the file that SILENT_WHILE names is there its consumer fetches nothing, as one that did not survive an outage; it
+prints "silent" when that begins.
 """
 
 from __future__ import annotations
@@ -49,9 +49,14 @@ class Says(Observer):
 
 def fall_silent_while(there: Path) -> None:
     fetch = ChunkConsumerThread._fetch_records
+    silent = False
 
     async def fetch_or_not(self: ChunkConsumerThread, *args: Any, **kwargs: Any) -> Any:
-        if os.path.exists(there):  # noqa: ASYNC240 (a local file, of a test)
+        nonlocal silent
+        was, silent = silent, os.path.exists(there)  # noqa: ASYNC240 (a local file, of a test)
+        if silent:
+            if not was:
+                print("silent", flush=True)
             await asyncio.sleep(0.1)
             return {}
         return await fetch(self, *args, **kwargs)
