@@ -17,7 +17,10 @@ from streams.engine.merge import CaughtUp, Decoded, SourceBuffer, take
 from streams.engine.partition import PartitionState
 from streams.engine.seam import Committer, Item, Logic, Observer, Record, Unavailable
 
-BATCH_RECORDS = 2_000
+#: What is handled at a time, and for how long a batch goes on while there is more: one transaction for as many records
+#: as a backlog gives, and the event loop held for some tens of milliseconds, however long a record takes.
+PIECE_RECORDS = 1_000
+BATCH_SECONDS = 0.03
 BATCH_DUE = 500
 #: The broker answers every fetch within milliseconds; one that was silent for this long may hold news.
 HEARD_MS = 5_000
@@ -37,7 +40,7 @@ def wall_clock() -> int:
 
 class PartitionRunner:
     """`sources` maps topics to buffers, in the order that breaks ties. `caught_up` says whether a source
-    has nothing more at its broker. `wall` is the wall clock in ms.
+    has nothing more at its broker. `wall` is the wall clock in ms; a batch goes on for `batch_s` while there is more.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class PartitionRunner:
         clock: Clock,
         observer: Observer,
         wall: Callable[[], int] = wall_clock,
+        batch_s: float = BATCH_SECONDS,
     ) -> None:
         self.state = state
         self.committer = committer
@@ -59,6 +63,7 @@ class PartitionRunner:
         self._clock = clock
         self._observer = observer
         self._wall = wall
+        self._batch_s = batch_s
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -108,15 +113,20 @@ class PartitionRunner:
 
     async def step(self, caught_up: CaughtUp) -> bool:
         """One batch: what is due by the clock, then the next records. False when there was nothing to do."""
+        ends_at = time.monotonic() + self._batch_s
         sources = list(self.sources.values())
-        items = take(sources, self._decode, caught_up, BATCH_RECORDS)
+        items = take(sources, self._decode, caught_up, PIECE_RECORDS)
         at, due = self._due(sources, items, caught_up)
         batch = StateBatch(self.state, self._logic, at)
         if not self._logic.begin(batch) and not items and not due:
             return False
         if at is not None:
             batch.run_due(due, at)
-        batch.run(items, self._clock)
+        piece = items
+        while piece:
+            batch.run(piece, self._clock)
+            piece = self._more(sources, caught_up) if time.monotonic() < ends_at else []
+            items += piece
         effects = batch.effects(items)
         began = time.monotonic()
         await self.committer.commit(effects)
@@ -125,6 +135,12 @@ class PartitionRunner:
         records = Counter(record.topic for record, _ in items)
         self._observer.committed(self.state.number, records, len(due), seconds)
         return True
+
+    def _more(self, sources: Sequence[SourceBuffer], caught_up: CaughtUp) -> list[Decoded]:
+        try:
+            return take(sources, self._decode, caught_up, PIECE_RECORDS)
+        except Unavailable:
+            return []  # the next batch meets it again
 
     def _decode(self, records: Sequence[Record]) -> Sequence[Item]:
         shortcut, decode = self._logic.shortcut, self._logic.decode

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from counting import SILENCE_MS, CountingLogic
 
 from streams.engine.clock import Clock
 from streams.engine.partition import PartitionState
-from streams.engine.runner import BATCH_RECORDS, BUFFER_BYTES, BUFFER_RECORDS, HEARD_MS, PartitionRunner
-from streams.engine.seam import CommitImpossible, Effects, Logic, Observer, PlainRecord, Unavailable
+from streams.engine.runner import BATCH_SECONDS, BUFFER_BYTES, BUFFER_RECORDS, HEARD_MS, PIECE_RECORDS, PartitionRunner
+from streams.engine.seam import CommitImpossible, Effects, Logic, Observer, PlainRecord, Record, Unavailable
 
 GRACE = 1_000
 
@@ -44,10 +45,11 @@ def runner(
     logic: Logic | None = None,
     wall: int = 0,
     observer: Observer | None = None,
+    batch_s: float = BATCH_SECONDS,
 ) -> PartitionRunner:
     made = PartitionRunner(
         state or PartitionState(0, 1), ("views", "opens"), logic or CountingLogic(), committer,
-        Clock("wall", GRACE), observer or Observer(), lambda: wall,
+        Clock("wall", GRACE), observer or Observer(), lambda: wall, batch_s,
     )  # fmt: skip
     made.prepare()
     return made
@@ -177,11 +179,37 @@ async def test_while_something_needed_is_away_the_runner_waits_and_says_so() -> 
 
 async def test_a_stopped_runner_ends_its_batch_and_takes_no_more() -> None:
     committer = Recorder(before=lambda effects: one.stop())
-    one = runner(committer)
-    one.accept("views", 0, [view(i, i) for i in range(BATCH_RECORDS + 1)], 0)
+    one = runner(committer, batch_s=0)
+    one.accept("views", 0, [view(i, i) for i in range(PIECE_RECORDS + 1)], 0)
     await asyncio.wait_for(one.run(lambda source, since: True), 5)
-    assert [effects.progress.applied for effects in committer.history] == [{"views": BATCH_RECORDS - 1}]
+    assert [effects.progress.applied for effects in committer.history] == [{"views": PIECE_RECORDS - 1}]
     assert not one.wants("views")
+
+
+async def test_a_backlog_goes_into_one_transaction_while_the_batch_has_time() -> None:
+    committer = Recorder()
+    one = runner(committer, batch_s=60)
+    one.accept("views", 0, [view(i, i) for i in range(3 * PIECE_RECORDS + 1)], 0)
+    assert await one.step(lambda source, since: True)
+    assert [effects.progress.applied for effects in committer.history] == [{"views": 3 * PIECE_RECORDS}]
+    assert not await one.step(lambda source, since: True)
+
+
+async def test_a_batch_that_meets_what_can_not_be_decoded_yet_commits_what_came_before() -> None:
+    class Away(CountingLogic):
+        def decode(self, record: Record) -> Any:
+            if record.offset == PIECE_RECORDS:
+                raise Unavailable("the registry does not answer")
+            return super().decode(record)
+
+    committer = Recorder()
+    one = runner(committer, logic=Away(), batch_s=60)
+    one.accept("views", 0, [view(i, i) for i in range(PIECE_RECORDS)], 0)
+    one.accept("views", PIECE_RECORDS, [view(PIECE_RECORDS, PIECE_RECORDS)], 0)
+    assert await one.step(lambda source, since: True)
+    with pytest.raises(Unavailable):
+        await one.step(lambda source, since: True)
+    assert [effects.progress.applied for effects in committer.history] == [{"views": PIECE_RECORDS - 1}]
 
 
 async def test_a_source_that_fills_up_is_not_fetched_and_others_are() -> None:
