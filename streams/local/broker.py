@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +21,7 @@ from streams.errors import LeadstreamError
 from streams.local.jars import ensure_jars
 from streams.local.java import find_java
 from streams.local.parent import die_with_parent
-from streams.local.server import HOST, JVM, server_properties
+from streams.local.server import HOST, QUICK_JVM, server_properties
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
@@ -40,6 +40,7 @@ class EmbeddedBroker:
 
     `data_dir` keeps topics from one start to the next; without it they live in a temporary folder that goes
     with the broker. `port` 0 takes a free one. `server` overrides entries of Kafka's `server.properties`.
+    `jvm` is the JVM's options: by default those that start quickly.
     `say` gets what a first start tells about its download (default: stderr).
     `protocol` is what clients speak, as in `security.protocol`; for others than PLAINTEXT `server` has the keys and
     the authorizer, `users` the names and passwords of SCRAM-SHA-512, and `client` librdkafka's settings by which the
@@ -59,6 +60,7 @@ class EmbeddedBroker:
         protocol: str = "PLAINTEXT",
         users: Mapping[str, str] | None = None,
         client: Mapping[str, Any] | None = None,
+        jvm: Sequence[str] = QUICK_JVM,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._keep = data_dir is not None
@@ -68,6 +70,7 @@ class EmbeddedBroker:
         self._protocol = protocol
         self._users = users or {}
         self._client = client or {}
+        self._jvm = jvm
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -180,7 +183,7 @@ class EmbeddedBroker:
         properties.write_text(server_properties(folder, self._port, _free_port(), self._server, self._protocol))
         command = [
             java,
-            *JVM,
+            *self._jvm,
             f"-Djava.io.tmpdir={scratch}",
             f"-Dorg.slf4j.simpleLogger.logFile={log_file}",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",

@@ -38,6 +38,7 @@ from restore import restore
 
 from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
+from streams.local.server import SERVER_JVM
 from streams.topics import RETENTION_MS, changelog_topic
 
 PAGE = Path(__file__).parents[2] / "deploy" / "capacity.md"
@@ -87,7 +88,7 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace, room: Path) -> Measured:
-    with EmbeddedBroker(room / "kafka") as broker, ExitStack() as stack:
+    with EmbeddedBroker(room / "kafka", jvm=SERVER_JVM) as broker, ExitStack() as stack:
         ensure_topics(broker.bootstrap, 12)
         port, url = free_port(), free_port()
         worker = stack.enter_context(_process(room, "worker", broker, "--metrics-port", str(port)))
@@ -150,7 +151,7 @@ def backlog(room: Path, events: int) -> tuple[float, float]:
     """Microseconds of CPU time an event that worker and broker spend while the worker catches up; the broker also while
     the events were written.
     """
-    with EmbeddedBroker(room / "backlog") as broker:
+    with EmbeddedBroker(room / "backlog", jvm=SERVER_JVM) as broker:
         ensure_topics(broker.bootstrap, 12)
         assert broker.pid is not None
         server = psutil.Process(broker.pid)

@@ -33,6 +33,7 @@ from debian import NoPackage, unpacked
 
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
+from streams.local.server import SERVER_JVM
 
 WANTED: Final = 0.6
 BATCH: Final = 50
@@ -114,7 +115,7 @@ class Round(NamedTuple):
 def collector(python: str, room: Path, seconds: float, rounds: int) -> list[dict[str, Any]]:
     """Rows of the collector, singly and batched, and of what it is compared with."""
     wrk = _wrk()
-    with EmbeddedBroker() as broker, ExitStack() as running:
+    with EmbeddedBroker(jvm=SERVER_JVM) as broker, ExitStack() as running:
         ensure_topics(broker.bootstrap, 12)
         servers = _servers(python, room, broker.bootstrap, running)
         measured: dict[str, list[Round]] = {one.name: [] for one in servers}

@@ -21,10 +21,11 @@ from contenders import free_port
 
 from streams.kafka import ensure_topics, producer_config, reader_config
 from streams.local.broker import EmbeddedBroker
+from streams.local.server import SERVER_JVM
 from streams.wire.codec import Codec
 
 TRIGGERS_PER_SECOND = 20
-WARM_UP_SECONDS = 5.0
+WARM_UP_SECONDS = 20.0
 _LEADS = 20_000
 CODEC = Codec()
 
@@ -33,7 +34,7 @@ def latency(python: str, room: Path, rates: list[int], seconds: float) -> list[d
     """A row for each rate (events/s): quantiles in ms, and how much was really offered."""
     rows = []
     for rate in rates:
-        with EmbeddedBroker() as broker:
+        with EmbeddedBroker(jvm=SERVER_JVM) as broker:
             ensure_topics(broker.bootstrap, 12)
             log = Path(tempfile.mkdtemp(dir=room)) / "log"
             with log.open("wb") as out:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
+from streams.local.server import SERVER_JVM
 from tests.kafka_topics import CODEC
 from tests.relay_bed import free_port, running_relay, webhook
 from tests.relay_records import lifecycle, topic_of
@@ -157,7 +158,7 @@ def main() -> None:
         serve(options.serve)
         return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
+    with tempfile.TemporaryDirectory() as folder, EmbeddedBroker(jvm=SERVER_JVM) as broker:
         ensure_topics(broker.bootstrap, 12)
         print(throughput(broker.bootstrap, Path(folder), options.events, 16), flush=True)
         print(latency(broker.bootstrap, Path(folder), options.rate, options.seconds), flush=True)

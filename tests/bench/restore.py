@@ -20,6 +20,7 @@ from confluent_kafka import Producer
 from streams.engine.envelope import wrap
 from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
+from streams.local.server import SERVER_JVM
 from streams.modelfile import read_model
 from streams.qualification.events import event_of
 from streams.qualification.lead import Lead
@@ -53,7 +54,7 @@ def restore(python: str, room: Path, leads: int) -> list[dict[str, Any]]:
 
 def _started(python: str, room: Path, state: Lead | None, leads: int) -> tuple[float, float]:
     """(seconds to ready, resident MB) of a worker whose changelog holds so many leads."""
-    with EmbeddedBroker() as broker:
+    with EmbeddedBroker(jvm=SERVER_JVM) as broker:
         ensure_topics(broker.bootstrap, 12, APP)
         if state is not None:
             _write(broker.bootstrap, state, leads)

@@ -42,6 +42,7 @@ from scaling import two_workers
 from streams.kafka import admin_client, ensure_topics
 from streams.local.broker import EmbeddedBroker
 from streams.local.jars import KAFKA_VERSION
+from streams.local.server import SERVER_JVM
 
 PARTS = ("throughput", "two-workers", "restore", "latency", "collector")
 _VERSIONS = ("leadstream", "faust-streaming", "aiokafka", "confluent-kafka", "fastavro")
@@ -93,7 +94,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--only", choices=(*PARTS, *PEERS), help="one part, or leadstream and one peer")
-    parser.add_argument("--events", type=int, default=200_000, help="page views that are preloaded")
+    parser.add_argument("--events", type=int, default=1_000_000, help="page views that are preloaded")
     parser.add_argument("--seconds", type=float, default=20.0, help="a contender's time in a round, and of a load")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--leads", type=int, default=1_000_000, help="leads that are restored")
@@ -113,26 +114,28 @@ def throughput(options: argparse.Namespace, room: Path, only_peer: str | None) -
             except Absent as why:
                 rows.append({"part": "throughput", "contender": name, "note": f"{name}: not measured, {why}"})
     for population in LEADS:
-        with EmbeddedBroker() as broker:
+        with EmbeddedBroker(jvm=SERVER_JVM) as broker:
             ensure_topics(broker.bootstrap, 12)
             load(broker.bootstrap, population, options.events)
             measures: dict[str, list[Measure]] = {one.name: [] for one in contenders}
+            _run(contenders[0], broker.bootstrap, "to warm the broker up", room, options)
             for number in range(options.rounds):
                 for contender in contenders:
-                    measures[contender.name].append(_run(contender, broker.bootstrap, number, room, options))
+                    found = _run(contender, broker.bootstrap, f"round {number + 1}", room, options)
+                    measures[contender.name].append(found)
         rows += _rows(population, measures)
     return rows
 
 
-def _run(contender: Contender, bootstrap: str, number: int, room: Path, options: argparse.Namespace) -> Measure:
-    group = f"bench-{contender.name.lower().replace(' ', '-')}-{number}"
+def _run(contender: Contender, bootstrap: str, what: str, room: Path, options: argparse.Namespace) -> Measure:
+    group = f"bench-{contender.name} {what}".lower().replace(" ", "-")
     topics = [NewTopic(name.format(group=group), 12, 1) for name in contender.topics]
     if topics:
         admin = admin_client(bootstrap)  # in a variable, or it ends before it answers
         for done in admin.create_topics(topics).values():
             done.result()
     folder = Path(tempfile.mkdtemp(dir=room))
-    print(f"{contender.name}, round {number + 1}", file=sys.stderr)
+    print(f"{contender.name}, {what}", file=sys.stderr)
     return measure(contender, bootstrap, group, folder, options.events, options.seconds)
 
 

@@ -16,6 +16,7 @@ from population import load
 
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
+from streams.local.server import SERVER_JVM
 
 PARTITIONS = 12
 
@@ -38,7 +39,7 @@ def _cost(python: str, room: Path, count: int, events: int) -> float:
     has joined. Loading goes on while they work, and is quicker than they are.
     """
     folder = Path(tempfile.mkdtemp(dir=room))
-    with EmbeddedBroker() as broker, ExitStack() as running:
+    with EmbeddedBroker(jvm=SERVER_JVM) as broker, ExitStack() as running:
         ensure_topics(broker.bootstrap, PARTITIONS)
         ports = [free_port() for _ in range(count)]
         workers = []
