@@ -140,15 +140,13 @@ class StateBatch:
 
     def effects(self, items: list[Decoded]) -> Effects:
         """Pack what changed, each key once."""
-        applied = dict(self._state.applied)
-        for record, _ in items:
-            applied[record.topic] = record.offset
         state = self._state
+        applied = state.applied | {record.topic: record.offset for record, _ in items}
         waking = self._wakes or state.waking
         labels = dict(state.labels or ())
         changed = dict(self._changed(labels))
         wrap_all(self.packed, changed)
-        made = sum(key not in state.values for key in self.packed)
+        made = len(self.packed) - sum(map(state.values.__contains__, self.packed))
         if made and self._logic.shortcut is not None:
             label = self._logic.shortcut.label
             labels[label] = labels.get(label, 0) + made

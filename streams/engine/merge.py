@@ -18,7 +18,8 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from operator import itemgetter
+from operator import attrgetter, itemgetter
+from typing import cast
 
 from streams.engine.seam import Item, Record, Unavailable
 
@@ -29,10 +30,17 @@ _FIRST = -(2**63)
 #: much later to be seen in another.
 SETTLE_MS = 500
 _rank, _order, _decoded = itemgetter(0), itemgetter(1), itemgetter(2)
+_time = attrgetter("time")
 
 
 def _always(event_time: int, arrival: int) -> bool:
     return True
+
+
+def _ranks(times: list[int | None]) -> list[int]:
+    """The largest time so far, at each place."""
+    known = [_FIRST if time is None else time for time in times] if None in times else cast("list[int]", times)
+    return known if known == sorted(known) else list(accumulate(known, max))
 
 
 class SourceBuffer:
@@ -67,7 +75,7 @@ class SourceBuffer:
         self.records = 0
         self.bytes = 0
         self._is_live = is_live
-        self._chunks: deque[tuple[Sequence[Record], int]] = deque()
+        self._chunks: deque[tuple[Sequence[Record], int, int]] = deque()
         self._items: list[Decoded] = []
         self._ranks: list[int] = []
         self._index = 0
@@ -80,9 +88,10 @@ class SourceBuffer:
         if chunk and chunk[0].offset < self.next_offset:
             fresh = [record for record in chunk if record.offset >= self.next_offset]
         if fresh:
-            self._chunks.append((fresh, there_since))
+            size = sum(len(record.value or b"") for record in fresh)
+            self._chunks.append((fresh, size, there_since))
             self.records += len(fresh)
-            self.bytes += sum(len(record.value or b"") for record in fresh)
+            self.bytes += size
             self.next_offset = fresh[-1].offset + 1
 
     def refill(self, decode: Decode) -> bool:
@@ -91,14 +100,14 @@ class SourceBuffer:
             return True
         if not self._chunks:
             return False
-        chunk, there_since = self._chunks[0]
-        self._items = list(zip(chunk, decode(chunk), strict=True))
-        times = (_FIRST if item.time is None else item.time for _, item in self._items)
-        self._ranks = list(accumulate(times, max))
+        chunk, size, there_since = self._chunks[0]
+        items = decode(chunk)
+        self._items = list(zip(chunk, items, strict=True))
+        self._ranks = _ranks(list(map(_time, items)))
         self._index = 0
         self._chunks.popleft()
-        self.bytes -= sum(len(record.value or b"") for record in chunk)
-        time = self._items[0][1].time
+        self.bytes -= size
+        time = items[0].time
         live = time is None or self._is_live(time, chunk[0].timestamp)
         self.settles_at = 0 if live else there_since + SETTLE_MS
         return True
