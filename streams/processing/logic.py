@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: Models that this process has judged by and keeps: partitions may be a change or two apart, never so many.
 _MODELS_AT_HAND = 32
+#: Kinds of events that may make of a lead something that is none.
+_OF_IDS = frozenset(("identity_link", "erasure"))
 #: What an id counts as that is a lead's alias.
 ALIAS = "alias"
 
@@ -143,7 +145,7 @@ class LeadLogic:
             return
         assert key is not None, "an empty key is a dead letter"
         state = self._state(key, batch)
-        if state.__class__ is Lead and event.kind != "identity_link":  # as nearly always: no way but the short one
+        if state.__class__ is Lead and state.erased is None and event.kind not in _OF_IDS:  # as nearly always
             at = judged_at(state, event, batch.stream_time or 0, self._model)
             after = step_owned(state, event, at, self._model, batch.due(key))
             if after.lead is not None:

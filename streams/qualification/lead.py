@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from streams.qualification.decay import Decayed
+from streams.qualification.erasure import Erased
 
 VISITOR, LEAD, MQL, SQL = "visitor", "lead", "mql", "sql"
 OPPORTUNITY, CUSTOMER, DISQUALIFIED = "opportunity", "customer", "disqualified"
@@ -129,6 +130,8 @@ class Lead(msgspec.Struct, array_like=True, tag=0):
     unlinked_at: int = 0
     #: sales has disqualified the lead for ever: a persona that goes does not bring it back
     barred: bool = False
+    #: what was known under the id before this life was erased
+    erased: Erased | None = None
 
     def copy(self) -> Lead:
         """A copy that can be changed without touching this one."""
