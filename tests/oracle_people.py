@@ -72,6 +72,7 @@ class People:
         self._stream_time = max(self._stream_time, event.occurred_at)
 
     def pass_time(self, at: int) -> None:
+        self._stream_time = max(self._stream_time, at)
         for id_ in [*self.persons, *self.pointers]:
             self._say(lambda one=id_: self._pass_time(one, at))  # type: ignore[misc]
 
