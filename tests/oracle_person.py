@@ -19,7 +19,7 @@ class Others(Protocol):
     model: Model
     told: list[tuple[str, int, Happened | Granted]]
 
-    def ended(self, id_: str, asked_at: int, until: int, cause: str) -> None: ...
+    def ended(self, id_: str, asked_at: int, until: int, cause: str, arrival: int) -> None: ...
 
 
 class Person(Oracle):
@@ -152,10 +152,12 @@ class Person(Oracle):
         self.number = 0
 
     def _forget(self, at: int, cause: str) -> None:
-        asked_at = self._life.events[-1].occurred_at if cause == "ERASED" else at
+        asked_at = arrival = at
+        if cause == "ERASED":
+            asked_at, arrival = self._life.events[-1].occurred_at, self._life.events[-1].arrival
         super()._forget(at, cause)
         self.number = self.unlinked_at = 0
-        self._people.ended(self.id_, asked_at, at, cause)
+        self._people.ended(self.id_, asked_at, at, cause, arrival)
 
 
 def _among(one: Given, those: list[Given]) -> bool:

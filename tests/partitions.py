@@ -70,10 +70,7 @@ class Worker:
             one = waiting.pop(0)
             batch: Any = self.batches[one.partition]
             batch.outputs.clear()
-            item = self.logic.decode(one)
-            self.logic.handle(one, item, batch)
-            if item.time is not None:
-                batch.stream_time = max(batch.stream_time or 0, item.time)
+            self.handle(one, batch)
             for output in batch.outputs:
                 if output.topic == "strays":
                     where = partition_of(output.key, PARTITIONS)
@@ -82,6 +79,12 @@ class Worker:
                 elif output.value is not None:
                     self.told.append((output.topic, decoded(output)))
         return strays
+
+    def handle(self, record: PlainRecord, batch: Any) -> None:
+        item = self.logic.decode(record)
+        self.logic.handle(record, item, batch)
+        if item.time is not None:
+            batch.stream_time = max(batch.stream_time or 0, item.time)
 
     @property
     def states(self) -> dict[bytes, Any]:

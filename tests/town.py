@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from handmade import DEFAULT, download, event, pricing
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Transition
 from streams.qualification.lead import Lead
 from streams.qualification.population import Population
-from streams.qualification.state import Alias
+from streams.qualification.state import Alias, State
 
 
 def by(lead_id: str, told: Event) -> Event:
@@ -20,6 +21,11 @@ def by(lead_id: str, told: Event) -> Event:
 
 def link(alias: str, to: str, at: int, *, revoked: bool = False) -> Event:
     return by(to, event("identity_link", at, anonymous_id=alias, revoked=revoked))
+
+
+def unmarked(states: Mapping[str, State]) -> dict[str, State]:
+    """The states but for the marks of ids that were erased."""
+    return {id_: state for id_, state in states.items() if not (isinstance(state, Alias) and state.is_mark)}
 
 
 class Town:
@@ -46,9 +52,14 @@ class Town:
         assert isinstance(found, Lead), f"{id_} is {found}"
         return found
 
+    @property
+    def known(self) -> dict[str, State]:
+        """What is known of ids, but for the marks of those that were erased."""
+        return unmarked(self.people.states)
+
     def ids(self) -> dict[str, str | None]:
         """id -> what it is: its own (a lead), or what it points to."""
-        return {id_: one.to if isinstance(one, Alias) else id_ for id_, one in self.people.states.items()}
+        return {id_: one.to if isinstance(one, Alias) else id_ for id_, one in self.known.items()}
 
     def changes(self, lead_id: str) -> list[dict[str, Any]]:
         return [one.record for one in self.out if isinstance(one, Changed) and one.record["lead_id"] == lead_id]

@@ -14,7 +14,7 @@ from streams.engine.seam import Batch, Record, Shortcut
 from streams.fastpath import PageViews, ViewReader
 from streams.partitioning import partition_of
 from streams.processing.decoding import Decoded, Decoder
-from streams.processing.note import noted, take_over
+from streams.processing.note import ChangesPending, Note, noted, take_over
 from streams.processing.outputs import published, refused
 from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: Models that this process has judged by and keeps: partitions may be a change or two apart, never so many.
 _MODELS_AT_HAND = 32
+#: Kinds of events that may make of a lead something that is none.
+_OF_IDS = frozenset(("identity_link", "erasure"))
 #: What an id counts as that is a lead's alias.
 ALIAS = "alias"
 
@@ -70,7 +72,10 @@ class LeadLogic:
         """`now` is the wall clock in ms, used for a dead letter's `seen_at`, and for when a model took over."""
         self._partitions = partitions
         self._codec = codec
-        self._offered = model
+        #: those that were offered, oldest first: a partition takes them in turn
+        self._offers = [model]
+        #: partition -> the model that was said to wait there
+        self._told: dict[int, str] = {}
         #: that of the partition whose batch is at hand
         self._model = model
         self._models: dict[str, Model] = {}
@@ -82,27 +87,71 @@ class LeadLogic:
         self._short: dict[str, PageViews | None] = {}
 
     def begin(self, batch: Batch) -> bool:
-        """Let a model that was offered take over, at this point of the partition's stream: as of its clock."""
-        offered = self._offered
+        """Let models that were offered take over, at this point of the partition's stream: as of its clock.
+
+        Where another process left off with another model, it is as of the last record that was handled: however long
+        nothing ran, and whatever this one has heard yet. Raises ChangesPending when there is no room for a model, and
+        the one before it is not at hand to go on with.
+        """
         before = noted(batch.note)
-        if before is not None and before.current.model == offered.identity:
-            self._model = self._at_hand(offered, before.current)
+        place = None if before is None else self._place(before.current)
+        waiting = self._offers[-1:] if place is None else self._offers[place + 1 :]
+        note, waking = before, batch.waking
+        for model in waiting:
+            since = batch.clock or 0
+            if place is None and before is not None and batch.stream_time is not None:
+                since = batch.stream_time - model.grace_ms
+            following = take_over(note, model, max(0, since), self._now(), waking=waking)
+            if following is None:
+                break
+            if batch.stream_time is not None:
+                self._say_change(batch.partition, note, model, following.current)
+            note, waking = following, True
+            self._model = self._at_hand(model, note.current)
+        if note is before:
+            assert before is not None, "the first model always has room"
+            self._stay(before, place, waiting, batch.partition)
             return False
-        note = take_over(before, offered, max(0, batch.clock or 0), self._now(), waking=batch.waking)
-        self._model = self._at_hand(offered, note.current)
+        assert note is not None
         batch.note = note.packed()
         if batch.stream_time is None:
             return False  # nothing is there that could be carried over
         batch.wake_all()
-        said = differences(before.current, offered) if before is not None else []
+        return True
+
+    def _place(self, current: Change) -> int | None:
+        """Which of the models that were offered is in force; None for one of another process."""
+        places = [place for place, model in enumerate(self._offers) if model.identity == current.model]
+        return places[-1] if places else None
+
+    def _stay(self, note: Note, place: int | None, waiting: Sequence[Model], partition: int) -> None:
+        """The model that is in force stays so, for lack of another or of room for it."""
+        if place is None:
+            raise ChangesPending(
+                f"Partition {partition}: model {waiting[-1].version} can't take over from {note.current.model}, as "
+                f"{len(note.changes)} changes of models are noted by which not all leads have been judged yet. Start "
+                "workers with that model, and give them this one once they have (the file may then be changed while "
+                "they run: they wait by themselves)."
+            )
+        self._model = self._at_hand(self._offers[place], note.current)
+        if waiting and self._told.get(partition) != waiting[0].identity:
+            self._told[partition] = waiting[0].identity
+            log.warning(
+                "partition %d: model %s waits until all leads have been judged by the %d changes before it",
+                partition,
+                waiting[0].version,
+                len(note.changes),
+            )
+
+    def _say_change(self, partition: int, before: Note | None, model: Model, change: Change) -> None:
+        said = differences(before.current, model) if before is not None else []
         log.info(
             "partition %d: judged by model %s as of %s%s",
-            batch.partition,
-            offered.version,
-            rfc3339(note.current.since),
+            partition,
+            model.version,
+            rfc3339(change.since),
             "".join(f"; {one}" for one in said),
         )
-        return True
 
     @property
     def shortcut(self) -> Shortcut | None:
@@ -131,7 +180,7 @@ class LeadLogic:
 
     def offer(self, model: Model) -> None:
         """Judge by `model` from the next batch of each partition on. Callable from any thread."""
-        self._offered = model
+        self._offers = [*self._offers[1 - _MODELS_AT_HAND :], model]
 
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, hear one message, or write a dead letter."""
@@ -143,7 +192,7 @@ class LeadLogic:
             return
         assert key is not None, "an empty key is a dead letter"
         state = self._state(key, batch)
-        if state.__class__ is Lead and event.kind != "identity_link":  # as nearly always: no way but the short one
+        if state.__class__ is Lead and state.erased is None and event.kind not in _OF_IDS:  # as nearly always
             at = judged_at(state, event, batch.stream_time or 0, self._model)
             after = step_owned(state, event, at, self._model, batch.due(key))
             if after.lead is not None:

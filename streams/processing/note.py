@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.errors import LeadstreamError
 from streams.qualification.model.values import Model
 from streams.qualification.succession import Change, change_to
 
-#: So many changes are kept. All leads are seen within minutes of one, and then the changes before it are forgotten.
-MOST_CHANGES = 8
-#: In bytes: it is written with every batch. Only changes before the last two are left out for it.
+#: So many changes are kept at most. All leads are seen within minutes of one, and then those before it are forgotten.
+MOST_CHANGES = 24
+#: In bytes: it is written with every batch.
 LARGEST_NOTE = 65_536
+
+
+class ChangesPending(LeadstreamError):
+    """No further model can take over before all leads have been judged by those that are noted."""
 
 
 class Note(msgspec.Struct, array_like=True, frozen=True):
@@ -37,17 +42,17 @@ def noted(packed: bytes) -> Note | None:
     return _decode(packed) if packed else None
 
 
-def take_over(before: Note | None, model: Model, since: int, arrival: int, *, waking: bool) -> Note:
+def take_over(before: Note | None, model: Model, since: int, arrival: int, *, waking: bool) -> Note | None:
     """`model` takes over as of `since` (ms), and never before its predecessor did; `arrival`: as in `Change`.
 
-    `waking`: there may be leads that the predecessor has not seen.
+    `waking`: there may be leads that the predecessor has not seen. None when there is no room for another change among
+    those that such leads wait for: none of them may be passed over.
     """
     if before is None:
         return Note((change_to(model, 0, since, arrival),))
     kept = list(before.changes if waking else before.changes[-1:])
     times = [change.number for change in kept if change.model == model.identity]
     kept.append(change_to(model, max(times, default=-1) + 1, max(since, before.current.since), arrival))
-    note = Note(tuple(kept[-MOST_CHANGES:]))
-    while len(note.changes) > 2 and len(note.packed()) > LARGEST_NOTE:
-        note = Note(note.changes[1:])
-    return note
+    note = Note(tuple(kept))
+    fits = len(kept) <= MOST_CHANGES and len(note.packed()) <= LARGEST_NOTE
+    return note if fits or not waking else None

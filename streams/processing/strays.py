@@ -61,7 +61,7 @@ class Strays:
         if isinstance(one, Link):
             return self._output(to, event_id, occurred_at, one.arrival, linked={"to": one.to})
         forgotten = {"target": one.target, "until": one.until, "erased": one.erased}
-        return self._output(to, event_id, occurred_at, None, forgotten=forgotten)
+        return self._output(to, event_id, occurred_at, one.arrival, forgotten=forgotten)
 
     def is_foreign(self, fields: Mapping[str, Any]) -> bool:
         """Whether a decoded Stray is for workers of another application id, which read the same inputs."""
@@ -103,7 +103,7 @@ def message_in(fields: Mapping[str, Any], arrival: int) -> Message | BadRecord:
         return Link(to, linked["to"], event_id, occurred_at, began, known=True)
     if forgotten is not None:
         until = occurred_at if forgotten["until"] is None else forgotten["until"]
-        return Forget(to, event_id, occurred_at, forgotten["target"], until, forgotten["erased"])
+        return Forget(to, event_id, occurred_at, forgotten["target"], until, forgotten["erased"], began)
     return BadRecord("INVALID", "the stray holds nothing")
 
 

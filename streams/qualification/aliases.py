@@ -28,13 +28,13 @@ def with_alias(known: tuple[str, ...], alias: str) -> tuple[str, ...] | None:
 
 
 def forget_aliases(
-    id_: str, aliases: tuple[str, ...], source: str, occurred_at: int, until: int, *, erased: bool
+    id_: str, aliases: tuple[str, ...], source: str, occurred_at: int, until: int, arrival: int, *, erased: bool
 ) -> list[Transition]:
     """Tell those that point to `id_` that they do so no more; `source` is the id of what brings this about.
 
     The rest is as in `Forget`.
     """
-    return [Forget(one, message_id(one, "forget", source), occurred_at, id_, until, erased) for one in aliases]
+    return [Forget(one, message_id(one, "forget", source), occurred_at, id_, until, erased, arrival) for one in aliases]
 
 
 def link_address(turn: Turn, before: str | None, event: Event) -> None:

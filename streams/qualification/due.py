@@ -101,7 +101,7 @@ def _do(turn: Turn, at: int, kind: int) -> None:
     else:
         turn.forget(at, "EXPIRED", None)
         source = output_id(lead.lead_id, "end", at, lead.sequence)
-        turn.out += forget_aliases(lead.lead_id, lead.aliases, source, at, at, erased=False)
+        turn.out += forget_aliases(lead.lead_id, lead.aliases, source, at, at, at, erased=False)
 
 
 def _breach(turn: Turn, at: int) -> None:

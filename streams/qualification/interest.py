@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import log2
+
+import msgspec
 
 from streams.qualification.crossing import interest_of
 from streams.qualification.decay import Decayed, add
 from streams.qualification.events import Event
-from streams.qualification.lead import LONGEST_TEXT, Booking, Contribution, Lead
+from streams.qualification.lead import LONGEST_TEXT, Booking, Contribution, Given, Lead
 from streams.qualification.model.values import Group, Model, PointsPer, Rule
 
 DAY_MS = 86_400_000
@@ -71,7 +73,7 @@ def contribute(lead: Lead, group: Group, name: str, event: Event, points: float)
     if booking_id is not None:
         booking = booking_of(lead, booking_id)
         entry = (name, group.name, points, occurred_at)
-        put_booking(lead, Booking(booking_id, (*booking.given, entry), booking.facts, booking.cancelled_at))
+        put_booking(lead, msgspec.structs.replace(booking, given=(*booking.given, entry)))
 
 
 _Weight = tuple[float, int, str]
@@ -102,36 +104,42 @@ def _weight(points: float, occurred_at: int, name: str, half_life_ms: int) -> _W
 def retract_booking(lead: Lead, booking_id: str, at: int, model: Model) -> None:
     """Take back what is left of a booking's points, exactly; `at` is when it was cancelled.
 
-    What was given for booking it again later stays, though the cancellation reaches us after it.
+    What was given for booking it again later stays, though the cancellation reaches us after it. Of a group that the
+    model does not know, a past may have brought points from where another model judges: they are taken back when it
+    becomes known.
     """
     booking = booking_of(lead, booking_id)
+    fallen = tuple(entry for entry in booking.given if entry[3] <= at)
     kept = tuple(entry for entry in booking.given if entry[3] > at)
-    for _, group_name, points, occurred_at in booking.given:
-        group = model.groups.get(group_name)
-        if group is not None and occurred_at <= at:
-            lead.groups[group_name] = add(lead.groups.get(group_name), -points, occurred_at, group.half_life_ms)
-            lead.strongest[group_name] = tuple(
-                one
-                for one in lead.strongest.get(group_name, ())
-                if one.booking_id != booking_id or one.occurred_at > at
+    cancelled_at, owed = max(booking.cancelled_at, at), (*booking.owed, *fallen)
+    put_booking(lead, Booking(booking_id, kept, booking.facts, cancelled_at, owed))
+    take_back_owed(lead, {name: group.half_life_ms for name, group in model.groups.items()})
+
+
+def take_back_owed(lead: Lead, half_lives: Mapping[str, int]) -> None:
+    """Take back what is left of the points that bookings owe, exactly, in groups whose half-life (ms) is known."""
+    for booking in lead.bookings:
+        if booking.owed:
+            left = tuple(
+                entry for entry in booking.owed if not _taken_back(lead, booking.booking_id, entry, half_lives)
             )
-    cancelled_at = max(booking.cancelled_at, at)
-    put_booking(lead, Booking(booking_id, kept, booking.facts, cancelled_at))
+            bookings = (msgspec.structs.replace(one, owed=left) if one is booking else one for one in lead.bookings)
+            lead.bookings = tuple(bookings)
 
 
-def take_back(lead: Lead, booking_id: str, entry: tuple[str, str, float, int], model: Model) -> None:
-    """Take back what is left of one `entry` of a booking's points, exactly."""
-    name, group_name, points, occurred_at = entry
-    group = model.groups.get(group_name)
-    if group is None:
-        return
-    lead.groups[group_name] = add(lead.groups.get(group_name), -points, occurred_at, group.half_life_ms)
-    kept = list(lead.strongest.get(group_name, ()))
+def _taken_back(lead: Lead, booking_id: str, entry: Given, half_lives: Mapping[str, int]) -> bool:
+    name, group, points, occurred_at = entry
+    half_life = half_lives.get(group)
+    if half_life is None:
+        return False
+    lead.groups[group] = add(lead.groups.get(group), -points, occurred_at, half_life)
+    kept = list(lead.strongest.get(group, ()))
     for place, one in enumerate(kept):
         if (one.booking_id, one.name, one.points, one.occurred_at) == (booking_id, name, points, occurred_at):
             del kept[place]
             break
-    lead.strongest[group_name] = tuple(kept)
+    lead.strongest[group] = tuple(kept)
+    return True
 
 
 def strongest_of(contributions: Iterable[Contribution], half_life_ms: int) -> tuple[Contribution, ...]:

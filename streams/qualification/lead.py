@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from streams.qualification.decay import Decayed
+from streams.qualification.erasure import Erased
 
 VISITOR, LEAD, MQL, SQL = "visitor", "lead", "mql", "sql"
 OPPORTUNITY, CUSTOMER, DISQUALIFIED = "opportunity", "customer", "disqualified"
@@ -42,14 +43,20 @@ class Touch(msgspec.Struct, array_like=True, frozen=True):
     occurred_at: int
 
 
+#: Points that a booking gave: (rule, group, points, occurred_at in ms).
+Given = tuple[str, str, float, int]
+
+
 class Booking(msgspec.Struct, array_like=True, frozen=True):
-    """What a demo booking gave, so that it can be taken back exactly: (rule, group, points, occurred_at)."""
+    """What a demo booking gave, so that it can be taken back exactly."""
 
     booking_id: str
-    given: tuple[tuple[str, str, float, int], ...] = ()
+    given: tuple[Given, ...] = ()
     #: fact -> (last became true, last became false): each booking stands or falls by itself
     facts: dict[str, tuple[int, int]] = {}
     cancelled_at: int = 0
+    #: what is to be taken back as soon as a model knows its group
+    owed: tuple[Given, ...] = ()
 
 
 class Episode(msgspec.Struct, array_like=True, frozen=True):
@@ -129,6 +136,10 @@ class Lead(msgspec.Struct, array_like=True, tag=0):
     unlinked_at: int = 0
     #: sales has disqualified the lead for ever: a persona that goes does not bring it back
     barred: bool = False
+    #: what was known under the id before this life was erased
+    erased: Erased | None = None
+    #: on its way to another id: the former names of its groups, where they had others, by the model that judged last
+    was: dict[str, str] | None = None
 
     def copy(self) -> Lead:
         """A copy that can be changed without touching this one."""

@@ -7,9 +7,11 @@ from hashlib import blake2b
 from itertools import chain, zip_longest
 from urllib.parse import urlsplit
 
+import msgspec
+
 from streams.qualification.events import Event
 from streams.qualification.interest import DAY_MS, MAX_AGE_DAYS, booking_of, put_booking
-from streams.qualification.lead import LONGEST_TEXT, Booking, Lead, Touch
+from streams.qualification.lead import LONGEST_TEXT, Lead, Touch
 from streams.qualification.model.conditions import Condition
 from streams.qualification.model.values import Model, SqlPath, Visits
 
@@ -151,7 +153,7 @@ def note_facts(lead: Lead, event: Event, model: Model) -> None:
         if event.kind == "demo_booking":
             booking = booking_of(lead, event.fields["booking_id"])
             facts = {**booking.facts, fact.name: _noted(booking.facts.get(fact.name), true, event)}
-            put_booking(lead, Booking(booking.booking_id, booking.given, facts, booking.cancelled_at))
+            put_booking(lead, msgspec.structs.replace(booking, facts=facts))
         else:
             lead.facts[fact.name] = _noted(lead.facts.get(fact.name), true, event)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.qualification import decay
 from streams.qualification.fit import update_profile
-from streams.qualification.interest import REMEMBERED_BOOKINGS, strongest_of, take_back
+from streams.qualification.interest import REMEMBERED_BOOKINGS, strongest_of, take_back_owed
 from streams.qualification.lead import (
     CUSTOMER,
     DISQUALIFIED,
@@ -22,11 +22,11 @@ from streams.qualification.lead import (
     VISITOR,
     Booking,
     Episode,
+    Given,
     Lead,
 )
 from streams.qualification.lifecycle import end_episode
 from streams.qualification.memory import first_of, joined_digests, joined_visits, last_of
-from streams.qualification.model.values import Model
 from streams.qualification.turn import Turn
 
 #: From least to most far: of two stages the further one stays.
@@ -41,7 +41,7 @@ def join(turn: Turn, theirs: Lead, at: int, half_lives: Mapping[str, int]) -> No
     """
     mine = turn.lead
     _join_points(mine, theirs, half_lives)
-    _join_bookings(mine, theirs, turn.model)
+    _join_bookings(mine, theirs, half_lives)
     _join_memory(mine, theirs)
     _join_profile(mine, theirs)
     turn.profile_changed()
@@ -64,32 +64,33 @@ def _join_points(mine: Lead, theirs: Lead, half_lives: Mapping[str, int]) -> Non
             counts[day] = counts.get(day, 0) + count
 
 
-def _join_bookings(mine: Lead, theirs: Lead, model: Model) -> None:
+def _join_bookings(mine: Lead, theirs: Lead, half_lives: Mapping[str, int]) -> None:
     """Bookings by their ids. What a cancellation on one side takes back, it takes from the other side too; of what a
     rule gave on both sides, the later is taken back.
     """
     bookings = {booking.booking_id: booking for booking in mine.bookings}
     for other in theirs.bookings:
         one = bookings.get(other.booking_id)
-        bookings[other.booking_id] = other if one is None else _joined_booking(mine, one, other, model)
-    oldest_first = sorted(bookings.values(), key=lambda one: (_latest(one), one.booking_id))
-    mine.bookings = tuple(oldest_first[-REMEMBERED_BOOKINGS:])
+        bookings[other.booking_id] = other if one is None else _joined_booking(one, other)
+    mine.bookings = tuple(sorted(bookings.values(), key=lambda one: (_latest(one), one.booking_id)))
+    take_back_owed(mine, half_lives)
+    mine.bookings = mine.bookings[-REMEMBERED_BOOKINGS:]
 
 
-def _joined_booking(lead: Lead, one: Booking, other: Booking, model: Model) -> Booking:
+def _joined_booking(one: Booking, other: Booking) -> Booking:
     stands = [entry for entry in one.given if entry[3] > other.cancelled_at]
     stands += [entry for entry in other.given if entry[3] > one.cancelled_at]
-    kept: dict[str, tuple[str, str, float, int]] = {}
+    kept: dict[str, Given] = {}
     for entry in sorted(stands, key=lambda entry: entry[3]):
         kept.setdefault(entry[0], entry)
-    left = list(kept.values())
+    left, owed = list(kept.values()), [*one.owed, *other.owed]
     for entry in (*one.given, *other.given):
         if entry in left:
             left.remove(entry)
         else:
-            take_back(lead, one.booking_id, entry, model)
+            owed.append(entry)
     facts = _joined_facts(one.facts, other.facts)
-    return Booking(one.booking_id, tuple(kept.values()), facts, max(one.cancelled_at, other.cancelled_at))
+    return Booking(one.booking_id, tuple(kept.values()), facts, max(one.cancelled_at, other.cancelled_at), tuple(owed))
 
 
 def _latest(booking: Booking) -> int:

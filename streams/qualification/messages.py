@@ -50,6 +50,9 @@ class Merge(msgspec.Struct, frozen=True):
 class Forget(msgspec.Struct, frozen=True):
     """What was known of `target` is gone, as of what was asked for at `occurred_at` (ms): `lead_id` is no alias to it
     any more, unless by a link that is newer than `until` (ms). `erased`: somebody asked for it; else its time was over.
+
+    A target that is `lead_id` itself is to be erased: what was asked for was asked of an alias of it. `arrival`: as in
+    `Link`.
     """
 
     lead_id: str
@@ -58,6 +61,7 @@ class Forget(msgspec.Struct, frozen=True):
     target: str
     until: int
     erased: bool
+    arrival: int
 
 
 class Forward(msgspec.Struct, frozen=True):

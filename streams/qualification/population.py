@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from streams.qualification.events import Event, Transition, event_for
-from streams.qualification.identity import Outcome, let_time_pass, receive, receive_event
+from streams.qualification.identity import let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
 from streams.qualification.messages import Forget, Forward, Link, Merge, Message
 from streams.qualification.model.values import Model
+from streams.qualification.outcome import Outcome
 from streams.qualification.state import Alias, State
 
 _Delivery = tuple[str, Event | Message, tuple[str, ...]]
@@ -32,7 +33,8 @@ class Population:
 
     @property
     def aliases(self) -> dict[str, Alias]:
-        return {id_: state for id_, state in self.states.items() if isinstance(state, Alias)}
+        """Those that are left of a lead; not what is left of an erasure."""
+        return {id_: state for id_, state in self.states.items() if isinstance(state, Alias) and not state.is_mark}
 
     def take(self, event: Event, stream_time: int) -> list[Transition]:
         """An event arrives under its own id; what that makes ids tell each other arrives with it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.qualification.erasure import Erased
 from streams.qualification.lead import Lead
 
 
@@ -12,6 +13,7 @@ class Alias(msgspec.Struct, array_like=True, frozen=True, tag=1):
 
     `sequence` is that of the last that was said of the id while it was a lead: if it becomes one again, it goes on.
     `aliases` are those that point to this id: as in a lead. At `ends_at` (ms) nothing is left of it; 0 for never.
+    `erased`: as in a lead.
     """
 
     to: str | None
@@ -19,6 +21,17 @@ class Alias(msgspec.Struct, array_like=True, frozen=True, tag=1):
     sequence: int = 0
     aliases: tuple[str, ...] = ()
     ends_at: int = 0
+    erased: Erased | None = None
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether nothing is known of the id but that it was erased."""
+        return self.to is None and self.erased is not None and self.since == self.erased.until
+
+
+def mark(erased: Erased) -> Alias:
+    """All that is left under an id that was erased."""
+    return Alias(None, erased.until, ends_at=erased.kept_until, erased=erased)
 
 
 State = Lead | Alias

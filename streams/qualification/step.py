@@ -81,7 +81,7 @@ def step_owned(
         if turn.gone:
             gone, lead = turn, None
             turn = Turn(_unknown(event, at), model)
-            turn.out = gone.out
+            turn.lead.erased, turn.out = gone.lead.erased, gone.out
     taken = _take(turn, event, at)
     if turn.gone or (lead is None and not taken):
         return After(None, turn.out, None)
@@ -111,7 +111,8 @@ def _take(turn: Turn, event: Event, at: int) -> bool:
     if event.kind == "erasure":  # whatever its id: a lead that was erased before remembers none
         lead.as_of = at
         turn.forget(at, "ERASED", None)
-        turn.out += forget_aliases(lead.lead_id, lead.aliases, event.event_id, event.occurred_at, at, erased=True)
+        asked_at, arrival = event.occurred_at, event.arrival
+        turn.out += forget_aliases(lead.lead_id, lead.aliases, event.event_id, asked_at, at, arrival, erased=True)
         return True
     digest = event_digest(event.event_id)
     if is_duplicate(lead, digest):

@@ -27,8 +27,8 @@ import msgspec
 from streams.qualification.decay import Decayed, merge, value_at
 from streams.qualification.due import look_again_at, pass_time
 from streams.qualification.events import Transition
-from streams.qualification.interest import DAY_MS, strongest_of
-from streams.qualification.lead import DISQUALIFIED, LEAD, Booking, Contribution, Lead
+from streams.qualification.interest import DAY_MS, strongest_of, take_back_owed
+from streams.qualification.lead import DISQUALIFIED, LEAD, Booking, Contribution, Given, Lead
 from streams.qualification.lifecycle import judge
 from streams.qualification.model.values import Model, numbered
 from streams.qualification.step import After, advance_owned
@@ -67,12 +67,12 @@ class Change(msgspec.Struct, array_like=True, frozen=True):
 
 def change_to(model: Model, number: int, since: int, arrival: int) -> Change:
     """The taking over of `model`, which came back `number` times."""
-    return Change(model.identity, number, since, arrival, half_lives_of(model), _was(model))
+    return Change(model.identity, number, since, arrival, half_lives_of(model), former_names(model))
 
 
 def differences(before: Change, model: Model) -> list[str]:
     """What becomes of the groups of the model before, in words; those that stay as they are are not named."""
-    heirs, groups = _heirs(model.groups, _was(model), before.was), model.groups
+    heirs, groups = _heirs(model.groups, former_names(model), before.was), model.groups
     said = []
     for name, old in before.half_lives.items():
         heir = heirs.get(name)
@@ -87,7 +87,13 @@ def differences(before: Change, model: Model) -> list[str]:
 
 
 def half_lives_of(model: Model) -> dict[str, int]:
+    """Group -> its half-life in ms."""
     return {name: group.half_life_ms for name, group in model.groups.items()}
+
+
+def former_names(model: Model) -> dict[str, str]:
+    """Group -> its name in an earlier model, where that was another."""
+    return {name: group.was for name, group in model.groups.items() if group.was is not None}
 
 
 def succeed(lead: Lead, due: int | None, changes: Sequence[Change], models: Mapping[str, Model]) -> After:
@@ -140,10 +146,11 @@ def _carried(lead: Lead, before: Change | None, change: Change, model: Model | N
 def bring_along(lead: Lead, before: HalfLives, at: int, model: Model) -> None:
     """Make what a lead that comes from elsewhere keeps that of `model`, as of `at` (ms).
 
-    `before` are the half-lives of the model that judged it last. That may be the newer one: so what `model` does not
-    know stays as it is and counts for nothing, until the next change finds a place for it, or drops it.
+    `before` are the half-lives of the model that judged it last. That may be the newer one, or one that was taken back
+    here: a group that `model` knows by its former name is that one. What it does not know at all stays as it is and
+    counts for nothing, until the next change finds a place for it, or drops it.
     """
-    heirs = _heirs(model.groups, _was(model))
+    heirs = _heirs(model.groups, former_names(model), lead.was or {})
     strange = {name: name for name in before if name not in heirs}
     _hand_down(lead, before, at, {**before, **half_lives_of(model)}, {**heirs, **strange})
 
@@ -153,7 +160,7 @@ def carry_over(lead: Lead, before: Change | None, at: int, model: Model) -> None
 
     `before` is the taking over of the model that judged it last; None: all half-lives count as kept.
     """
-    _carry_groups(lead, before, at, half_lives_of(model), _was(model))
+    _carry_groups(lead, before, at, half_lives_of(model), former_names(model))
     lead.facts = {name: times for name, times in lead.facts.items() if name in model.facts}
     limited = {rule.name for rules in model.rules.values() for rule in rules if rule.at_most is not None}
     lead.limits = {name: days for name, days in lead.limits.items() if name in limited}
@@ -187,6 +194,7 @@ def _hand_down(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, he
         strongest[heir] = strongest_of((*strongest.get(heir, ()), *kept), half_life)
     lead.groups, lead.strongest = groups, strongest
     lead.bookings = tuple(_booking(one, at, changed, half_lives, heirs) for one in lead.bookings)
+    take_back_owed(lead, half_lives)
 
 
 def _was(model: Model) -> dict[str, str]:
@@ -213,15 +221,18 @@ def _restated_contributions(kept: tuple[Contribution, ...], at: int, old: int, n
 
 
 def _booking(one: Booking, at: int, changed: HalfLives, half_lives: HalfLives, heirs: _Heirs) -> Booking:
-    given = []
-    for rule, name, points, occurred_at in one.given:
-        heir = heirs.get(name)
-        if heir is None:
-            continue
-        if name in changed:
-            points, occurred_at = restate(points, occurred_at, at, changed[name], half_lives[heir])
-        given.append((rule, heir, points, occurred_at))
-    return msgspec.structs.replace(one, given=tuple(given))
+    def handed_down(entries: Sequence[Given]) -> tuple[Given, ...]:
+        found = []
+        for rule, name, points, occurred_at in entries:
+            heir = heirs.get(name)
+            if heir is None:
+                continue
+            if name in changed:
+                points, occurred_at = restate(points, occurred_at, at, changed[name], half_lives[heir])
+            found.append((rule, heir, points, occurred_at))
+        return tuple(found)
+
+    return msgspec.structs.replace(one, given=handed_down(one.given), owed=handed_down(one.owed))
 
 
 def restate(points: float, occurred_at: int, at: int, old: int, new: int) -> tuple[float, int]:

@@ -21,7 +21,7 @@ from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, PlainRecord
 from streams.modelfile import read_model
 from streams.processing import LeadLogic
-from streams.processing.note import LARGEST_NOTE, MOST_CHANGES, noted, take_over
+from streams.processing.note import LARGEST_NOTE, MOST_CHANGES, ChangesPending, noted, take_over
 from streams.qualification.lead import Lead
 from streams.qualification.model.values import Group, Model
 from streams.qualification.state import unpack
@@ -184,15 +184,67 @@ def test_a_change_is_forgotten_once_the_next_is_and_all_leads_were_seen() -> Non
     assert known_changes(partition) == ["v18 1", "v19 1"]
 
 
-def test_changes_that_leads_wait_for_are_known_but_not_all_there_ever_were() -> None:
+def test_a_change_waits_when_too_many_do_and_none_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """Each renames the group of the pages: whoever missed one would have lost what it had."""
+    swept, waiting = Partition(), Partition()
+    for partition in (swept, waiting):
+        warming_up(partition, 3)
+    models = [chained(number) for number in range(MOST_CHANGES + 6)]
+    for model in models:
+        swept.logic.offer(model)
+        swept.sweep()
+        waiting.logic.offer(model)
+        with caplog.at_level(logging.WARNING):
+            waiting.batch(limit=0)
+    noted_now = known_changes(waiting)
+    assert noted_now == [MODEL.identity, *(model.identity for model in models[: MOST_CHANGES - 1])]
+    name = models[MOST_CHANGES - 1].version
+    assert caplog.messages == [
+        f"partition 0: model {name} waits until all leads have been judged by the {MOST_CHANGES} changes before it"
+    ]
+    waiting.batch(("page-views", event("u3", NOW, 1, url="https://example.com/pricing")), limit=0)
+    assert waiting.lead("u3").judged_by == models[MOST_CHANGES - 2].identity
+    waiting.sweep()
+    waiting.sweep()
+    for number in range(3):
+        assert waiting.lead(f"u{number}").judged_by == models[-1].identity
+        assert waiting.lead(f"u{number}").groups == swept.lead(f"u{number}").groups
+        assert f"web{len(models) - 1}" in waiting.lead(f"u{number}").groups
+
+
+def chained(number: int) -> Model:
+    """The model with the group `web` by its name number `number`, which was another before."""
+    name, before = f"web{number}", f"web{number - 1}" if number else "web"
+    groups = {one: group for one, group in MODEL.groups.items() if one != "web"}
+    groups[name] = Group(name, (5 + number) * DAY, was=before)
+    return renamed(groups, name, f"chain {number}")
+
+
+def test_models_that_are_offered_between_two_batches_all_take_over() -> None:
     partition = Partition()
-    warming_up(partition, 3)
-    for number in range(20):
-        partition.logic.offer(replace(MODEL, version=f"v{number}", digest="1"))
-        partition.batch(limit=0)
-    assert known_changes(partition) == [f"v{number} 1" for number in range(20 - MOST_CHANGES, 20)]
+    warming_up(partition, 1)
+    for number in range(4):
+        partition.logic.offer(chained(number))
+    partition.batch(limit=0)
+    assert known_changes(partition) == [MODEL.identity, *(chained(number).identity for number in range(4))]
     partition.sweep()
-    assert {partition.lead(f"u{number}").judged_by for number in range(3)} == {"v19 1"}
+    assert "web3" in partition.lead("u0").groups
+
+
+def test_a_restart_with_one_more_model_than_there_is_room_for_is_refused_with_what_to_do() -> None:
+    partition = Partition()
+    warming_up(partition, 1)
+    for number in range(MOST_CHANGES):
+        partition.logic.offer(chained(number))
+        partition.batch(limit=0)
+    current = chained(MOST_CHANGES - 2)
+    with pytest.raises(ChangesPending, match=f"can't take over from {current.identity}, as {MOST_CHANGES} changes"):
+        partition.restarted(replace(MODEL, version="another")).batch()
+    again = partition.restarted(current)
+    again.sweep()
+    again = again.restarted(replace(MODEL, version="another"))
+    again.sweep()
+    assert again.lead("u0").judged_by == again.logic._offers[-1].identity
 
 
 def test_the_last_leads_of_a_sweep_wait_for_the_changes_too() -> None:
@@ -217,10 +269,15 @@ def test_a_note_stays_small_whatever_models_follow_each_other() -> None:
     groups = {name: Group(name, DAY, was=f"{name}w") for name in names}
     note = None
     for number in range(MOST_CHANGES):
-        note = take_over(note, replace(MODEL, version=f"v{number}", digest="1", groups=groups), number, 0, waking=True)
+        model = replace(MODEL, version=f"v{number}", digest="1", groups=groups)
+        following = take_over(note, model, number, 0, waking=True)
+        if following is None:
+            break
+        note = following
     assert note is not None
+    assert 2 < len(note.changes) < MOST_CHANGES
     assert len(note.packed()) <= LARGEST_NOTE
-    assert [change.model for change in note.changes][-2:] == ["v6 1", "v7 1"]
+    assert take_over(note, MODEL, 9, 0, waking=False) is not None, "there is room once all leads were seen"
 
 
 def test_a_quiet_partition_s_change_is_dated_by_its_clock() -> None:
@@ -271,6 +328,40 @@ def test_what_was_due_under_the_model_before_is_done_by_it_and_at_its_time() -> 
     assert {one["model"] for one in cooled} == {"eager"}
 
 
+def test_a_restart_with_another_model_takes_effect_where_the_records_end_however_late_it_is() -> None:
+    """Whether this process has heard already that there are no more of them, or not."""
+    for clock in (NOW - 60_000 - MODEL.grace_ms, NOW + 30 * DAY):
+        before = Partition()
+        warming_up(before, 1)
+        after = before.restarted(half_life_of("web", 5))
+        after.clock = clock
+        after.batch(limit=0)
+        note = noted(after.state.note)
+        assert note is not None
+        assert note.current.since == NOW - 60_000 - MODEL.grace_ms
+
+
+def test_what_fell_due_while_no_worker_ran_is_done_by_the_model_of_the_restart_each_at_its_own_time() -> None:
+    """Two MQLs: by the model before both would have cooled on the same day, by the next each fades twice as fast."""
+    slow = replace(EAGER, inactivity=None)
+    before = Partition(slow)
+    warming_up(before, 2)
+    quick = replace(slow, groups=half_life_of("web", 15).groups, version="quick")
+    expected = NOW - 60_000 + 30 * DAY  # from 10 points to 2.5, by a half-life of 15 days
+    cools = {one["lead_id"]: one["qualified_until"] for _, one in before.published if "qualified_until" in one}
+    assert min(cools.values()) > expected + 20 * DAY
+    after = before.restarted(quick)
+    after.clock = NOW + 100 * DAY
+    while after.batch():
+        pass
+    cooled = [one for one in lifecycle(after) if one["to_stage"] == "lead" and one["from_stage"] == "mql"]
+    assert {one["lead_id"] for one in cooled} == {"u0", "u1"}
+    assert {one["model"] for one in cooled} == {"quick"}
+    since = NOW - 60_000 - MODEL.grace_ms
+    assert all(since < one["occurred_at"] < min(cools.values()) for one in cooled)
+    assert [one["occurred_at"] for one in cooled] == [pytest.approx(expected, abs=60_000 + MODEL.grace_ms)] * 2
+
+
 SITE = {**{name: one for name, one in MODEL.groups.items() if name != "web"}, "site": Group("site", 5 * DAY, was="web")}
 PLACE = {**{name: one for name, one in SITE.items() if name != "site"}, "place": Group("place", 9 * DAY, was="site")}
 
@@ -318,7 +409,7 @@ def lived(seed: int, look: Callable[[Partition, Random], None]) -> dict[str, lis
     dice, looking, partition = Random(seed), Random(seed + 1), Partition()
     partition.clock, offers = NOW - MODEL.grace_ms, 0
     for number in range(40):
-        if dice.random() < 0.3 and offers < MOST_CHANGES - 1:
+        if dice.random() < 0.3 and offers < 7:
             offers += 1
             partition.logic.offer(dice.choice(POOL))
             partition.batch(limit=0)

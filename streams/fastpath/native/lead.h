@@ -14,13 +14,13 @@
 enum Role {
     LEAD_ID, AS_OF, STAGE, STAGE_SINCE, GROUPS, STRONGEST, LIMITS, SEEN, VISITS, FACTS, BOOKINGS, FIRST_TOUCH,
     LAST_TOUCH, LAST_SCORED, INACTIVE, LAST_EVENT, EPISODE, RESTING_UNTIL, LOW_TOUCH, WRITTEN, JUDGED_BY, FIT, PERSONA,
-    ROLES
+    ERASED, ROLES
 };
 
 static const char *const ROLE_NAMES[ROLES] = {
     "lead_id", "as_of", "stage", "stage_since", "groups", "strongest", "limits", "seen", "visits", "facts", "bookings",
     "first_touch", "last_touch", "last_scored", "inactive", "last_event", "episode", "resting_until", "low_touch",
-    "written", "judged_by", "fit", "persona"};
+    "written", "judged_by", "fit", "persona", "erased"};
 
 typedef struct {
     Span name;
@@ -236,7 +236,7 @@ static int read_lead(Span packed, const int *place, int fields, Lead *lead) {
            read_time(&scored, &lead->last_scored) && read_bool(&inactive, &lead->inactive) &&
            read_time(&event, &lead->last_event) && read_bool(&low_touch, &lead->low_touch) && read_text(&judged_by, &lead->judged_by) &&
            read_float(&fit, &lead->fit) && read_int(&rests, &resting) && resting == 0 &&
-           is_nil(lead->raw[place[EPISODE]]) && is_nil(lead->raw[place[PERSONA]]) &&
+           is_nil(lead->raw[place[EPISODE]]) && is_nil(lead->raw[place[PERSONA]]) && is_nil(lead->raw[place[ERASED]]) &&
            read_groups(lead->raw[place[GROUPS]], lead) && read_strongest(lead->raw[place[STRONGEST]], lead) &&
            read_limits(lead->raw[place[LIMITS]], lead) && read_visits(lead->raw[place[VISITS]], lead) &&
            read_written(lead->raw[place[WRITTEN]], lead) && read_touch(lead->raw[place[FIRST_TOUCH]], &lead->first) &&

@@ -23,11 +23,12 @@ from handmade import (
 from town import Town, by, link, warm
 
 from streams.qualification.decay import value_at
+from streams.qualification.erasure import Erased
 from streams.qualification.events import Changed, Ignored, Qualified, Scored
 from streams.qualification.identity import receive
 from streams.qualification.lead import Lead
 from streams.qualification.messages import MOST_PASSED, Forward, Link, Merge
-from streams.qualification.state import Alias, pack, unpack
+from streams.qualification.state import Alias, mark, pack, unpack
 
 
 def test_a_link_makes_a_visitors_history_that_of_the_lead() -> None:
@@ -415,9 +416,11 @@ def test_the_ids_of_messages_are_the_same_on_every_replay() -> None:
 
 
 def test_a_state_is_unpacked_as_what_it_was() -> None:
-    for state in (Alias("vera", 7, 2, ("anon",)), Alias(None, 7), Lead("vera", 7, aliases=("anon",), unlinked_at=3)):
+    gone = Erased(5, 6, 4, 9)
+    aliases_ = (Alias("vera", 7, 2, ("anon",)), Alias(None, 7), Alias("vera", 7, erased=gone), mark(gone))
+    for state in (*aliases_, Lead("vera", 7, aliases=("anon",), unlinked_at=3, erased=gone)):
         assert unpack(pack(state)) == state
-    assert len(pack(Alias("vera", days(0)))) < 20
+    assert len(pack(Alias("vera", days(0)))) == 20
 
 
 def test_groups_that_the_model_has_no_more_do_not_stop_a_merge() -> None:

@@ -6,8 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.qualification.erasure import Erased
 from streams.qualification.lead import Lead
-from streams.qualification.state import Alias, pack, unpack
+from streams.qualification.state import Alias, mark, pack, unpack
 
 
 class NextLead(Lead, array_like=True, tag=0):  # type: ignore[call-arg]
@@ -47,6 +48,22 @@ def test_this_release_reads_what_the_next_one_wrote_and_goes_on_with_it(lead: Le
     read = unpack(msgspec.msgpack.encode(later))
     assert read == lead
     assert _next.decode(pack(read)).channel == "none yet"
+
+
+class AliasBefore(msgspec.Struct, array_like=True, frozen=True, tag=1):
+    """An alias as the release knew it that did not remember erasures."""
+
+    to: str | None
+    since: int
+    sequence: int = 0
+    aliases: tuple[str, ...] = ()
+    ends_at: int = 0
+
+
+def test_the_release_before_takes_the_mark_of_an_erasure_for_what_is_left_of_a_revoked_link() -> None:
+    before = msgspec.msgpack.Decoder(AliasBefore)
+    assert before.decode(pack(mark(Erased(5, 6, 4, 9)))) == AliasBefore(None, 6, ends_at=9)
+    assert unpack(msgspec.msgpack.encode(AliasBefore("u1", 7))) == Alias("u1", 7)
 
 
 def test_an_alias_goes_both_ways_too() -> None:
