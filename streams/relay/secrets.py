@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -63,19 +64,38 @@ def _ways_to_write(secret: str) -> Iterator[str]:
 def read_secret(where: str, environment: str | None, file: str | None) -> Secret:
     """The secret in an environment variable or a file, whichever is given; a file's surrounding blanks are not of it.
 
-    `where` names its place in the targets file. Raises SecretMissing.
+    `where` names its place in the targets file. Raises SecretMissing, which repeats what was given only when that can't
+    be the secret itself.
     """
     if environment is not None:
         text = os.environ.get(environment, "").strip()
         if not text:
-            raise SecretMissing(f"{where}: the environment variable {environment} is empty or not set")
+            name = environment if _is_name(environment) else "that it names"
+            raise SecretMissing(f"{where}: the environment variable {name} is empty or not set")
         return Secret(text)
     assert file is not None, "one of the two is checked when the targets file is loaded"
+    path = file if _is_path(file) else "that it names"
     try:
         text = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise SecretMissing(f"{where}: the file {file} can't be read: {problem}") from None
+        raise SecretMissing(f"{where}: the file {path} can't be read: {problem}") from None
     if not text:
-        raise SecretMissing(f"{where}: the file {file} is empty")
+        raise SecretMissing(f"{where}: the file {path} is empty")
     return Secret(text)
+
+
+def _is_name(given: str) -> bool:
+    """Whether it is surely a variable's name: words, as in HUBSPOT_TOKEN, or one that is set."""
+    return given in os.environ or re.fullmatch(r"[A-Z]{1,20}(_[A-Z]{1,20})+[0-9]?", given) is not None
+
+
+def _is_path(given: str) -> bool:
+    """Whether it is surely a path: it is there, begins in a directory that is there, or begins as only paths do."""
+    if given.startswith(("./", "../", "~/")):
+        return True
+    directory = re.match(r"/?[^/]+/", given)
+    try:
+        return os.path.lexists(given) or (directory is not None and os.path.isdir(directory[0]))
+    except ValueError:  # a null character
+        return False
