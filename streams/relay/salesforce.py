@@ -67,6 +67,14 @@ _PASSING: Final = frozenset(
 #: The org lacks a field, or hides it from the relay's user: nothing can be written until that is mended.
 _LACKING: Final = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _LONGEST_TEXT: Final = 32_000
+#: In characters. What is longer would have the whole Lead refused; the beginning of a name says enough.
+_LONGEST: Final[Mapping[str, int]] = {
+    "FirstName": 40,
+    "LastName": 80,
+    "Company": 255,
+    "Title": 128,
+    "Leadstream_Handoff__c": _LONGEST_TEXT,
+}
 
 
 class SalesforceDelivery:
@@ -130,9 +138,9 @@ class SalesforceDelivery:
 
     def _record(self, plan: CrmPlan, existing: Mapping[str, Any] | None) -> dict[str, Any]:
         has = existing or {}
-        record = {name: _value(self._fields[name], value) for name, value in plan.fields.items()}
+        record = {name: self._value(name, value) for name, value in plan.fields.items()}
         record |= {
-            name: _value(self._fields[name], value)
+            name: self._value(name, value)
             for name, value in plan.profile.items()
             if not has.get(name) or has[name] == _DEMANDED.get(name)
         }
@@ -141,6 +149,13 @@ class SalesforceDelivery:
         if plan.status is not None:
             record["Status"] = plan.status
         return {"attributes": {"type": "Lead"}, self._settings.external_id: plan.lead_id, **record}
+
+    def _value(self, name: str, value: Any) -> Any:
+        if self._fields[name] in TIMES and value is not None:
+            return rfc3339(value)
+        if isinstance(value, str):
+            return value[: _LONGEST.get(name)]
+        return round(value, 2) if isinstance(value, float) else value
 
     async def _upsert_one(self, plan: CrmPlan, record: Mapping[str, Any], existing_id: str | None) -> Outcome:
         key = self._settings.external_id
@@ -181,9 +196,14 @@ class SalesforceDelivery:
         return record | ({"OwnerId": self._settings.task_owner} if self._settings.task_owner is not None else {})
 
     async def _erase(self, plan: CrmPlan) -> Outcome:
-        path = f"/sobjects/Lead/{self._settings.external_id}/{quote(plan.lead_id, safe='')}"
+        """Every Lead that has the lead's id. They are asked for first: to a DELETE by an external id, a field that the
+        relay's user may not see answers as a Lead that is gone does.
+        """
+        query = f"SELECT Id FROM Lead WHERE {self._settings.external_id} IN ('{_escaped(plan.lead_id)}')"
         try:
-            await self._ask("DELETE", path, allowed=(204, 404))
+            response = await self._ask("GET", f"/query?q={quote(query)}", allowed=(200,))
+            for lead in _decoded(response, _Leads).records:
+                await self._ask("DELETE", f"/sobjects/Lead/{lead.id}", allowed=(204, 404))
         except Refused as refused:
             return refused.outcome
         return Delivered()
@@ -223,6 +243,16 @@ class _Query(Struct, frozen=True):
     records: Sequence[Mapping[str, Any]]
 
 
+class _Lead(Struct, frozen=True):
+    id: str = msgspec.field(name="Id")
+
+
+class _Leads(Struct, frozen=True):
+    """What a query for ids found."""
+
+    records: Sequence[_Lead]
+
+
 def _decoded(response: Response, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(response.body, type=kind)
@@ -256,12 +286,6 @@ def _entry_failure(errors: Sequence[_Problem]) -> Outcome:
 def _escaped(text: str) -> str:
     """A text within a SOQL string."""
     return text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _value(fact: str, value: Any) -> Any:
-    if fact in TIMES and value is not None:
-        return rfc3339(value)
-    return round(value, 2) if isinstance(value, float) else value
 
 
 def pretend(request: Request) -> Response:
