@@ -181,24 +181,8 @@ def _retried(bootstrap: str, app: str) -> set[str]:
 
 
 def _messages(bootstrap: str, topic: str) -> Iterator[Any]:
-    from confluent_kafka import Consumer as KafkaConsumer
-    from confluent_kafka import KafkaError, TopicPartition
-
     from streams.kafka import reader_config, require_topics
+    from streams.reading import read_to_end
 
-    metadata = require_topics(bootstrap, [topic])
-    left = set(metadata.topics[topic].partitions)
-    reader = KafkaConsumer(reader_config(bootstrap))
-    try:
-        reader.assign([TopicPartition(topic, number, 0) for number in left])
-        while left:
-            for message in reader.consume(500, 0.1):
-                error = message.error()
-                if error is None:
-                    yield message
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
-                elif not error.retriable():
-                    raise RetryFailed(f"{topic} can't be read: {error.str()}")
-    finally:
-        reader.close()
+    numbers = require_topics(bootstrap, [topic]).topics[topic].partitions
+    return read_to_end(reader_config(bootstrap), [(topic, number) for number in numbers])
