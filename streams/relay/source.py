@@ -35,6 +35,9 @@ _FINAL = frozenset(
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.INVALID_GROUP_ID,
         KafkaError._INVALID_ARG,
+        # What a consumer hands on for an error that it calls fatal does not call itself so.
+        KafkaError._FATAL,
+        KafkaError.FENCED_INSTANCE_ID,
     }
 )
 
