@@ -49,10 +49,11 @@ def redacted(text: str) -> str:
 
 
 def told(text: str) -> str:
-    """What a target says, as it may be repeated: bounded, and without secrets before it is cut, since nobody knows a
-    half one again.
+    """What a target says, as it may be repeated: in one line, bounded, and without secrets before it is cut, since
+    nobody knows a half one again.
     """
-    return redacted(text)[:_LONGEST_TOLD]
+    line = "".join(one if one.isprintable() else " " for one in redacted(text)[: 2 * _LONGEST_TOLD])
+    return " ".join(line.split())[:_LONGEST_TOLD]
 
 
 def _ways_to_write(secret: str) -> Iterator[str]:

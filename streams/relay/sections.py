@@ -73,8 +73,10 @@ def _custom(wanted: type, value: Any) -> Any:
 
 def _url(value: Any) -> Url:
     try:
-        parts = urlsplit(value if isinstance(value, str) else "")
+        text = value if isinstance(value, str) and value.isprintable() and " " not in value else ""
+        parts = urlsplit(text)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as whoever looks it up will
     except ValueError:
         fine = False
     if not fine:

@@ -89,6 +89,11 @@ HUBSPOT = "targets:\n  crm:\n    type: hubspot\n    token: {env: X}\n"
         ("targets:\n  a: {type: [webhook]}", 2, "found"),
         (HUBSPOT + "    url: http://x.example\n", 5, "unprotected"),
         (HUBSPOT + "    url: https://u:p@x.example\n", 5, "must not carry a user"),
+        *(
+            (HUBSPOT + f"    url: {json.dumps(url)}\n", 5, "expected an address")
+            for url in ("https://x..example/", f"https://{'a' * 64}.example", "https://.", "https://x y.example/")
+        ),
+        (HUBSPOT + '    url: "https://x.example/\\n"\n', 5, "expected an address"),
         (HUBSPOT + "    fields: {a: hand_off}\n", 3, "did you mean handoff"),
         (HUBSPOT + "    retry: {attempts: 0}\n", 5, "attempts"),
         (HUBSPOT + "    max_age: soon\n", 5, "duration"),
