@@ -71,9 +71,11 @@ def relay(
     from streams.relay import preparing
     from streams.relay.dryrun import dry_run as print_requests
     from streams.relay.run import run_relay
+    from streams.relay.secrets import redact_logs
     from streams.relay.targets import read_targets
 
     set_up_logging("relay", log_format)
+    redact_logs()
     read = read_targets(targets)
     if dry_run:
         print_requests(bootstrap, read, schema_registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -54,6 +55,23 @@ def told(text: str) -> str:
     """
     line = "".join(one if one.isprintable() else " " for one in redacted(text)[: 2 * _LONGEST_TOLD])
     return " ".join(line.split())[:_LONGEST_TOLD]
+
+
+class _Redacting(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redacted(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = redacted(logging.Formatter().formatException(record.exc_info))
+            record.exc_info = None
+        return True
+
+
+def redact_logs() -> None:
+    """Take the process's secrets out of all that is logged from now on, also by libraries: HTTP servers log the first
+    line of what is no request, and Salesforce's answers have their secret there.
+    """
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Redacting())
 
 
 def _ways_to_write(secret: str) -> Iterator[str]:
