@@ -99,6 +99,14 @@ HUBSPOT = "targets:\n  crm:\n    type: hubspot\n    token: {env: X}\n"
         (HUBSPOT + "    max_age: soon\n", 5, "duration"),
         (HUBSPOT + "    timeout: 0s\n", 3, "without an end"),
         (HUBSPOT + "    topics: []\n", 5, "topics"),
+        (HUBSPOT + "    topics: [mql-events, mql-events]\n", 3, "named twice"),
+        (HUBSPOT + "    url: https://x.example/?a=b\n", 3, "without a ?query"),
+        (
+            "targets: {a: {type: salesforce, url: 'https://x.example/?a=b', "
+            "oauth: {client_id: a, client_secret: {env: B}}}}",
+            1,
+            "without a ?query",
+        ),
         ("targets:\n  a:\n    type: webhook\n    url: https://x.example\n    secret: whsec_abc\n", 5, "{env: NAME}"),
         (HUBSPOT + "    oauth: {client_id: a, client_secret: {env: B}}\n", 3, "either token or oauth"),
         (HUBSPOT + "feedback: {port: 80}\n", 5, "no way in"),
@@ -140,6 +148,7 @@ def test_a_wrong_file_is_refused_with_the_line_and_what_would_be_right(text: str
             "token: {key: SeCrEt}",
         ),
         *("token: {env: A, file: SeCrEt}", "token: {env: [SeCrEt]}", "secret: SeCrEt\n    token: {env: A}"),
+        *("url: https://x.example/?key=SeCrEt#a\n    token: {env: A}", "url: SeCrEt\n    token: {env: A}"),
         *("url: https://user:SeCrEt@x.example\n    token: {env: A}", "token: {env: A}\n    token: SeCrEt"),
     ],
 )
