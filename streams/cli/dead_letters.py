@@ -128,6 +128,16 @@ def _send(bootstrap: str, app: str, letters: list[Letter]) -> tuple[int, list[tu
         if error is not None:
             failures.append(error.str())
 
+    def produce(topic: str, value: bytes, key: bytes | None, headers: Any = None) -> None:
+        while True:
+            try:
+                producer.produce(topic, value, key, on_delivery=on_delivery, headers=headers)
+            except BufferError:  # more than a producer holds at a time
+                producer.poll(1.0)
+            else:
+                producer.poll(0)
+                return
+
     for letter in letters:
         one = letter.record
         if one["value"] is None or len(one["value"]) != one["size"]:
@@ -138,16 +148,9 @@ def _send(bootstrap: str, app: str, letters: list[Letter]) -> tuple[int, list[tu
             kept.append((letter, f"it came from {one['topic']}, which is no topic of leadstream's"))
         else:
             if not one["consumer"].startswith("relay:"):
-                producer.produce(one["topic"], one["value"], one["key"], on_delivery=on_delivery)
+                produce(one["topic"], one["value"], one["key"])
             # For a relay's letter this is the way back; for others, the note that it was retried.
-            producer.produce(
-                retries.name,
-                letter.raw,
-                one["key"],
-                on_delivery=on_delivery,
-                headers=[(LETTER_HEADER, letter.id.encode())],
-            )
-            producer.poll(0)
+            produce(retries.name, letter.raw, one["key"], [(LETTER_HEADER, letter.id.encode())])
     if producer.flush(60) or failures:
         raise RetryFailed(f"Kafka did not take all of them: {failures[0] if failures else 'no answer'}. Try again.")
     return len(letters) - len(kept), kept
@@ -181,24 +184,8 @@ def _retried(bootstrap: str, app: str) -> set[str]:
 
 
 def _messages(bootstrap: str, topic: str) -> Iterator[Any]:
-    from confluent_kafka import Consumer as KafkaConsumer
-    from confluent_kafka import KafkaError, TopicPartition
-
     from streams.kafka import reader_config, require_topics
+    from streams.reading import read_to_end
 
-    metadata = require_topics(bootstrap, [topic])
-    left = set(metadata.topics[topic].partitions)
-    reader = KafkaConsumer(reader_config(bootstrap))
-    try:
-        reader.assign([TopicPartition(topic, number, 0) for number in left])
-        while left:
-            for message in reader.consume(500, 0.1):
-                error = message.error()
-                if error is None:
-                    yield message
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
-                elif not error.retriable():
-                    raise RetryFailed(f"{topic} can't be read: {error.str()}")
-    finally:
-        reader.close()
+    numbers = require_topics(bootstrap, [topic]).topics[topic].partitions
+    return read_to_end(reader_config(bootstrap), [(topic, number) for number in numbers])

@@ -38,6 +38,21 @@ MetricsPort = Annotated[
 MetricsHost = Annotated[str, typer.Option(metavar="ADDRESS", help="Where the metrics port listens.")]
 LOOPBACK = "127.0.0.1"
 
+#: Use as `instance: Instance = None`.
+Instance = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A name that is this process's alone: restarted, it goes on at once, and moves no partitions.",
+        show_default=False,
+    ),
+]
+
+#: Use as `session_timeout: SessionTimeout = 10.0`.
+SessionTimeout = Annotated[
+    float, typer.Option(min=6, max=300, metavar="SECONDS", help="A process silent for so long loses its partitions.")
+]
+
 #: Use as `log_format: LogFormatOption = LogFormat.text`; it reads LEADSTREAM_LOG_FORMAT as well.
 LogFormatOption = Annotated[LogFormat, typer.Option(help="'json' logs an object a line.")]
 
@@ -47,9 +62,11 @@ __all__ = [
     "LOOPBACK",
     "App",
     "Bootstrap",
+    "Instance",
     "LogFormat",
     "LogFormatOption",
     "MetricsHost",
     "MetricsPort",
     "SchemaRegistry",
+    "SessionTimeout",
 ]

@@ -13,11 +13,13 @@ from streams.cli.options import (
     LOOPBACK,
     App,
     Bootstrap,
+    Instance,
     LogFormat,
     LogFormatOption,
     MetricsHost,
     MetricsPort,
     SchemaRegistry,
+    SessionTimeout,
 )
 from streams.errors import UsageError
 
@@ -40,8 +42,10 @@ def relay(
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = LOOPBACK,
+    instance: Instance = None,
     app: App = DEFAULT_APP,
     schema_registry: SchemaRegistry = None,
+    session_timeout: SessionTimeout = 6.0,
     log_format: LogFormatOption = LogFormat.text,
 ) -> None:
     """Deliver qualification events to CRMs and webhooks, and take sales' answers in.
@@ -67,9 +71,11 @@ def relay(
     from streams.relay import preparing
     from streams.relay.dryrun import dry_run as print_requests
     from streams.relay.run import run_relay
+    from streams.relay.secrets import redact_logs
     from streams.relay.targets import read_targets
 
     set_up_logging("relay", log_format)
+    redact_logs()
     read = read_targets(targets)
     if dry_run:
         print_requests(bootstrap, read, schema_registry)
@@ -86,5 +92,7 @@ def relay(
         app_id=app,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
+        instance_id=instance,
         schema_registry=schema_registry,
+        session_timeout_s=session_timeout,
     )

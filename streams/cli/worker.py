@@ -14,11 +14,13 @@ from streams.cli.options import (
     LOOPBACK,
     App,
     Bootstrap,
+    Instance,
     LogFormat,
     LogFormatOption,
     MetricsHost,
     MetricsPort,
     SchemaRegistry,
+    SessionTimeout,
 )
 
 
@@ -38,19 +40,13 @@ def worker(
     ] = None,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = LOOPBACK,
-    instance: Annotated[
-        str | None,
-        typer.Option(help="A name that is this worker's alone: a quick restart then moves no partitions."),
-    ] = None,
+    instance: Instance = None,
     app: App = DEFAULT_APP,
     schema_registry: SchemaRegistry = None,
     clock: Annotated[
         _Clock, typer.Option(help="'stream' lets only events move time; 'wall' also the clock, once live.")
     ] = _Clock.wall,
-    session_timeout: Annotated[
-        float,
-        typer.Option(min=6, max=300, metavar="SECONDS", help="A worker silent for so long loses its partitions."),
-    ] = 10.0,
+    session_timeout: SessionTimeout = 10.0,
     log_format: LogFormatOption = LogFormat.text,
 ) -> None:
     """Qualify leads: read the input topics, keep every lead's score, write MQL, SQL and lifecycle events.

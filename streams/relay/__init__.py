@@ -9,7 +9,8 @@ decides, `lanes` keeps each lead's order, the target's `deliver` writes, `memory
 - What to write: `facts` and `handoff` say what a record means, `crm` plans for both CRMs. `target` is the interface of
   `webhook`, `hubspot` and `salesforce`, and of a new kind of target; `building` makes them from settings and `secrets`.
 - Requests: `exchange` sends and judges answers, `addresses` refuses private networks, `credentials` adds tokens.
-- When to write: `delivery`, with `lanes`, `breaker` and `offsets`, in `surroundings` that all targets share.
+- When to write: `delivery`, with `lanes`, `breaker` and `offsets`, in `surroundings` that all targets share; what
+  becomes of an item after that: `settlement`.
 - Commands: `run` with `serving`; `dryrun`; `preparing` for what a CRM must have before.
 - The way back: `feedback`.
 """

@@ -8,6 +8,11 @@ from typing import Any, Final
 
 #: NAT64 (RFC 6052), by which networks without IPv4 reach it: the address is the last four bytes.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+#: Assigned, but to nobody's servers (RFC 6890, 7526, 9637), which Python's lists know in part; and the address by which
+#: Azure's machines reach what runs them.
+_NOT_PUBLIC: Final = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "168.63.129.16/32"))
+)
 
 
 class PrivateAddress(OSError):
@@ -30,6 +35,8 @@ def is_public(address: str) -> bool:
     multicast or reserved.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
+    if any(ip in network for network in _NOT_PUBLIC):
+        return False
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast
     inside = _inside(ip)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from streams.relay.exchange import Request, Response, Sender, Unanswered, describe
+from streams.relay.exchange import Request, Response, Sender, Unanswered, describe, retry_after_s
 from streams.relay.secrets import Secret
 
 
@@ -60,7 +60,7 @@ class OAuthToken:
         answer = response.json()
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if response.status != 200 or not isinstance(token, str):
-            raise Unanswered(f"no access token: {describe(response)}")
+            raise Unanswered(f"no access token: {describe(response)}", retry_after_s(response))
         return Secret(token)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from streams.relay.exchange import Outcome, Rejected, Skipped
+from streams.relay.exchange import Outcome, Rejected, Request, Response, Retry, Sender, Skipped, Unanswered
 from streams.relay.facts import (
     PROFILE,
     is_qualification,
@@ -20,6 +20,8 @@ from streams.relay.facts import (
 from streams.relay.handoff import handoff_text, headline
 from streams.relay.lanes import Item
 from streams.relay.memory import Remembered, news_of
+
+T = TypeVar("T")
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -131,6 +133,37 @@ class Refused(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(str(outcome))
         self.outcome = outcome
+
+
+async def ask(sender: Sender, request: Request) -> Response:
+    """Send. Raises Refused when nothing answers."""
+    try:
+        return await sender.send(request)
+    except Unanswered as error:
+        raise Refused(Retry(str(error), error.wait_s)) from None
+
+
+def decoded(response: Response, kind: type[T], crm: str) -> T:
+    """The body as a `kind`. Raises Refused when it is none, as a proxy's page or another server's answer."""
+    try:
+        return msgspec.json.decode(response.body, type=kind)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused(
+            Retry(f"HTTP {response.status} without the JSON that {crm} sends; check the target's url")
+        ) from None
+
+
+async def without_writing(
+    plans: Sequence[CrmPlan], erase: Callable[[CrmPlan], Awaitable[Outcome]], writes: Callable[[CrmPlan], bool]
+) -> dict[str, Outcome]:
+    """The outcomes of erasures, and of plans that have nothing to write, by event id."""
+    outcomes: dict[str, Outcome] = {}
+    for plan in plans:
+        if plan.erase:
+            outcomes[plan.event_id] = await erase(plan)
+        elif not writes(plan):
+            outcomes[plan.event_id] = Skipped("nothing_to_write")
+    return outcomes
 
 
 Together = Callable[[Sequence[CrmPlan]], Awaitable[list[Outcome]]]

@@ -1,4 +1,4 @@
-"""One target's deliveries: read, plan, write, remember, move on.
+"""One target's deliveries: read, plan, write, settle, move on.
 
 A record is finished when it is delivered, skipped (counted) or parked in dead letters; offsets move past finished ones
 only. Each lead's records go one after the other, of different leads in batches and side by side. What fails waits with
@@ -13,24 +13,19 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
-
-import msgspec
 
 from streams.relay.breaker import Breaker
-from streams.relay.crm import CrmPlan
-from streams.relay.exchange import Delivered, Gone, Outcome, Rejected, Retry, Skipped
-from streams.relay.intake import DEAD_LETTERS, NotOurs, Raw, Unreadable, item_of
+from streams.relay.exchange import Gone, Outcome, Rejected, Retry, Skipped
+from streams.relay.intake import NotOurs, Raw, Unreadable, item_of
 from streams.relay.lanes import Item, Lanes
 from streams.relay.memory import Memory
 from streams.relay.offsets import Offsets, Place
 from streams.relay.secrets import redacted
 from streams.relay.settings import Common
+from streams.relay.settlement import Settlement
 from streams.relay.source import Source
 from streams.relay.surroundings import Surroundings
 from streams.relay.target import Plan, TargetDelivery
-from streams.wire.bad import BadRecord
-from streams.wire.deadletters import dead_letter, letter_key
 from streams.wire.registry import RegistryUnavailable
 
 log = logging.getLogger(__name__)
@@ -59,21 +54,21 @@ class Courier:
         self._offsets = Offsets()
         self._memory = Memory(name)
         self._breaker = Breaker(settings.breaker.failures, settings.breaker.pause, shared.clock)
+        self._settlement = Settlement(name, settings, shared, self._lanes, self._offsets, self._memory, self._breaker)
         self._flights: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         #: Wakes whoever waits for the next poll to have been made.
         self._polled = asyncio.Event()
-        self._disabled = False
         self._source = Source(
             shared.bootstrap,
-            f"{shared.group_prefix}-{name}",
+            name,
+            shared.membership,
             settings.topics,
             [shared.retries_topic],
             shared.memory_topic,
             self,
             shared.clock,
         )
-        self._places: set[Place] = set()
         #: A lead's count runs over these three: who hears of all of them knows when one is missing.
         self._counted = set(settings.topics) >= {"mql-events", "sql-events", "lifecycle-events"}
         shared.metrics.target(name)
@@ -135,7 +130,7 @@ class Courier:
             self._lanes.add(found)
             return
         if isinstance(found, Unreadable):
-            await self._park(found.source, found.bad, None)
+            await self._settlement.park(found.source, found.bad, None)
         elif found.reason is not None:
             self._shared.metrics.skipped(self.name, found.reason)
         self._offsets.finish(place, raw.offset)
@@ -159,14 +154,14 @@ class Courier:
     async def assigned(self, memory: dict[int, dict[bytes, bytes]], places: Sequence[Place]) -> None:
         for number, values in memory.items():
             self._memory.take_over(number, values)
-        self._places |= set(places)
+        self._settlement.places |= set(places)
         self.joined = True
 
     async def revoked(self, places: Sequence[Place], lost: bool) -> dict[Place, int]:
         """What is in flight gets a moment to end, and no more: the next owner must not have us write beside it. All
         partitions are given up together, and those that stay ours are assigned anew.
         """
-        self._places -= set(places)
+        self._settlement.places -= set(places)
         self._lanes.drop(places)
         if self._flights:
             _, late = await asyncio.wait(set(self._flights), timeout=0.0 if lost else _GIVE_UP_S)
@@ -216,7 +211,7 @@ class Courier:
         for item in items:
             plan = self._plan(item)
             if isinstance(plan, Skipped):
-                self._finish(item)
+                self._settlement.finish(item)
                 self._shared.metrics.skipped(self.name, plan.reason)
             else:
                 planned.append((item, plan))
@@ -226,89 +221,15 @@ class Courier:
         # What becomes of it is ours to note only if the partitions are; if they are not, this flight is called off.
         while not self.alive():
             await self._polled.wait()
-        self._judge(outcomes)
+        self._settlement.judge(outcomes)
         for (item, plan), outcome in zip(planned, outcomes, strict=True):
-            await self._settle(item, plan, outcome)
+            await self._settlement.settle(item, plan, outcome)
 
     def _plan(self, item: Item) -> Plan | Skipped:
-        if self._disabled:
+        if self._settlement.disabled:
             return Skipped("disabled")
         known = self._memory.of(item.place[1], item.lead_id)
         return self._target.plan(item, known, self._shared.now())
-
-    def _judge(self, outcomes: Sequence[Outcome]) -> None:
-        """What the outcomes say of the target as a whole."""
-        down = [one for one in outcomes if isinstance(one, Retry) and one.target_down]
-        if not down:
-            self._breaker.succeeded()
-            return
-        was_open = self._breaker.open
-        self._breaker.failed(max((one.wait_s for one in down if one.wait_s is not None), default=None))
-        if self._breaker.open and not was_open:
-            log.warning("%s is left alone for %.0f s: %s", self.name, self._breaker.wait_s(), down[0].detail)
-
-    async def _settle(self, item: Item, plan: Plan, outcome: Outcome) -> None:
-        metrics = self._shared.metrics
-        if isinstance(outcome, Retry):
-            item.attempts += 1
-            if item.attempts < self._settings.retry.attempts:
-                metrics.retried(self.name)
-                item.not_before = self._shared.clock() + self._pause(item.attempts, outcome.wait_s)
-                if item.place in self._places:
-                    self._lanes.put_back(item)
-                else:  # another relay has it now
-                    self._lanes.finish(item)
-                return
-            outcome = Rejected(f"{outcome.detail} (after {item.attempts} tries)")
-        if isinstance(outcome, Gone) and not self._disabled:
-            self._disabled = True
-            log.error("%s takes no more events: %s. Restart the relay to try again.", self.name, outcome.detail)
-            metrics.disabled(self.name)
-        if isinstance(outcome, Rejected | Gone):
-            await self._park(_raw_of(item), BadRecord("DELIVERY_FAILED", outcome.detail), item.lead_id)
-        else:
-            await self._remember(item, plan, outcome)
-            if isinstance(outcome, Delivered):
-                metrics.delivered(self.name, self._shared.clock() - item.seen)
-            else:
-                metrics.skipped(self.name, outcome.reason)
-        self._finish(item)
-
-    async def _remember(self, item: Item, plan: Plan, outcome: Delivered | Skipped) -> None:
-        """Before the lead's next record goes: a relay that is killed after that must know of this one."""
-        if plan.remember is None:
-            return
-        remember = plan.remember
-        crm_id = outcome.crm_id if isinstance(outcome, Delivered) else None
-        if crm_id is not None and not (isinstance(plan, CrmPlan) and plan.erase):
-            remember = msgspec.structs.replace(remember, crm_id=crm_id)
-        partition = item.place[1]
-        key, value = self._memory.keep(partition, item.lead_id, remember)
-        await self._shared.outbox.write(self._shared.memory_topic, key, value, partition)
-
-    async def _park(self, source: Any, bad: BadRecord, lead_id: str | None) -> None:
-        shared = self._shared
-        letter = dead_letter(self._consumer, source, bad, shared.now(), lead_id)
-        await shared.outbox.write(DEAD_LETTERS, letter_key(source), shared.codec.encode(DEAD_LETTERS, letter))
-        shared.metrics.parked(self.name)
-        # Not why: a CRM's answer may quote the lead's address. The letter has it.
-        log.warning(
-            "%s: %s offset %d/%d is parked; `leadstream dead-letters list` says why",
-            self.name,
-            source.topic,
-            source.partition,
-            source.offset,
-        )
-
-    def _pause(self, attempts: int, asked_s: float | None) -> float:
-        """Exponential, with full jitter over its upper half; never shorter than the target asked for."""
-        retry = self._settings.retry
-        pause = min(retry.longest, retry.first * 2 ** (attempts - 1)) * (0.5 + 0.5 * self._shared.jitter())
-        return max(pause, asked_s or 0.0)
-
-    def _finish(self, item: Item) -> None:
-        self._lanes.finish(item)
-        self._offsets.finish(item.place, item.offset)
 
 
 def _told(outcome: Outcome) -> Outcome:
@@ -316,7 +237,3 @@ def _told(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Retry | Rejected | Gone):
         return dataclasses.replace(outcome, detail=redacted(outcome.detail))
     return outcome
-
-
-def _raw_of(item: Item) -> Raw:
-    return Raw(*item.source, item.key, item.value)

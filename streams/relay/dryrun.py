@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from streams.kafka import reader_config, require_topics
+from streams.reading import read_to_end
 from streams.relay.building import build_dry, pretending
 from streams.relay.exchange import Delivered, Request, Response, Skipped
-from streams.relay.intake import Raw, Unreadable, item_of
+from streams.relay.intake import Raw, Unreadable, item_of, raw_of
 from streams.relay.lanes import Item
 from streams.relay.memory import NOTHING, Remembered
 from streams.relay.settings import TOPICS, Targets
-from streams.relay.source import RelayFailed, raw_of
 from streams.wire.codec import Codec
 
 
@@ -78,20 +77,6 @@ def _in_order(raws: list[Raw], topics: tuple[str, ...], consumer: str, codec: Co
 
 
 def _records(bootstrap: str) -> Iterator[Raw]:
-    metadata = require_topics(bootstrap, TOPICS)
-    places = [TopicPartition(topic, number, 0) for topic in TOPICS for number in metadata.topics[topic].partitions]
-    consumer = Consumer(reader_config(bootstrap))
-    try:
-        consumer.assign(places)
-        left = {(place.topic, place.partition) for place in places}
-        while left:
-            for message in consumer.consume(1000, 0.1):
-                error = message.error()
-                if error is None:
-                    yield raw_of(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard((message.topic() or "", message.partition() or 0))
-                elif not error.retriable():
-                    raise RelayFailed(f"{message.topic()} can't be read: {error.str()}")
-    finally:
-        consumer.close()
+    topics = require_topics(bootstrap, TOPICS).topics
+    places = [(topic, number) for topic in TOPICS for number in topics[topic].partitions]
+    return map(raw_of, read_to_end(reader_config(bootstrap), places))

@@ -50,7 +50,7 @@ class Response:
         """The body as JSON; None when it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
@@ -61,7 +61,13 @@ class Sender(Protocol):
 
 
 class Unanswered(Exception):
-    """A request that got no answer: nothing listens, it took too long, the address is not allowed."""
+    """A request that got no answer: nothing listens, it took too long, the address is not allowed. `wait_s` is what was
+    asked for by whoever kept it from being sent.
+    """
+
+    def __init__(self, detail: str, wait_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.wait_s = wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def describe(response: Response) -> str:
     words = ""
     if isinstance(answer, dict):
         parts = [answer.get(name) for name in ("category", "errorCode", "error", "message", "error_description")]
-        words = ": ".join(str(part) for part in parts if part)
+        words = ": ".join(part for part in parts if part and isinstance(part, str))
     return told(f"HTTP {response.status}{': ' if words else ''}{words}")
 
 
@@ -139,8 +145,10 @@ def retry_after_s(response: Response) -> float | None:
         wait = float(text)
     except ValueError:
         try:
-            wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+            at = parsedate_to_datetime(text)
+            # Of the three ways to write a date one names no zone; all are UTC.
+            wait = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(wait, 0.0), _LONGEST_WAIT_S) if wait == wait else None
 
@@ -201,6 +209,8 @@ class HttpSender:
                 cause = error.__cause__
                 raise Unanswered(f"{host} is {cause}, not a public address; allow_private: true allows it") from None
             raise Unanswered(f"{host} can't be reached ({type(error).__name__})") from None
+        except UnicodeError:
+            raise Unanswered(f"{host} is no name that can be looked up") from None
 
     async def close(self) -> None:
         await self._session.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from confluent_kafka import Message
+
 from streams.qualification.ids import output_id
 from streams.relay.lanes import Item
 from streams.wire.bad import BadRecord
@@ -21,6 +23,17 @@ class Raw(NamedTuple):
     key: bytes | None
     value: bytes | None
     at: int = 0
+
+
+def raw_of(message: Message) -> Raw:
+    """A message without an error, as it was read."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    key, value = message.key(), message.value()
+    _, at = message.timestamp()
+    return Raw(topic, partition, offset, _bytes(key), _bytes(value), at)
 
 
 class Unreadable(NamedTuple):
@@ -72,3 +85,7 @@ def event_id_of(record: dict[str, Any]) -> str:
 
 def _unwrapped(letter: dict[str, Any]) -> Raw:
     return Raw(letter["topic"], letter["partition"], letter["offset"], letter["key"], letter["value"])
+
+
+def _bytes(part: str | bytes | None) -> bytes | None:
+    return part.encode() if isinstance(part, str) else part

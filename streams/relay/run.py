@@ -20,7 +20,7 @@ from streams.relay.feedback.server import feedback_app
 from streams.relay.outbox import Outbox
 from streams.relay.serving import health_app, serve
 from streams.relay.settings import Targets
-from streams.relay.surroundings import Surroundings
+from streams.relay.surroundings import Membership, Surroundings
 from streams.topics import OUTPUT_TOPICS, TOPICS, relay_memory_topic, relay_retries_topic
 from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
@@ -39,9 +39,12 @@ def run_relay(
     app_id: str,
     metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
+    instance_id: str | None = None,
     schema_registry: str | None = None,
+    session_timeout_s: float = 6.0,
 ) -> None:
-    """Run in the foreground until SIGTERM or SIGINT. Creates missing topics.
+    """Run in the foreground until SIGTERM or SIGINT. Creates missing topics. A relay that is silent for
+    `session_timeout_s` loses its partitions to others, or to the next one of its own `instance_id` at once.
 
     Raises BrokerUnreachable, UsageError for secrets, BrokerRefused and RelayFailed when Kafka fails for good.
     """
@@ -53,7 +56,8 @@ def run_relay(
     _prepare(codec)
     metrics = RelayMetrics(CollectorRegistry())
     with Outbox(bootstrap) as outbox:
-        shared = Surroundings(bootstrap, f"{app_id}-relay", retries.name, memory.name, codec, outbox, metrics)
+        membership = Membership(f"{app_id}-relay", instance_id, session_timeout_s)
+        shared = Surroundings(bootstrap, membership, retries.name, memory.name, codec, outbox, metrics)
         try:
             asyncio.run(_run(targets, shared, metrics_host, metrics_port))
         except* LeadstreamError as group:

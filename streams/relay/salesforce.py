@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
-from streams.relay.crm import CrmPlan, Refused, Task, in_halves, in_rounds, plan_crm
+from streams.relay.crm import CrmPlan, Refused, Task, ask, decoded, in_halves, in_rounds, plan_crm, without_writing
 from streams.relay.exchange import (
     Delivered,
     Outcome,
@@ -23,7 +23,6 @@ from streams.relay.exchange import (
     Retry,
     Sender,
     Skipped,
-    Unanswered,
     describe,
     failure,
 )
@@ -33,8 +32,6 @@ from streams.relay.memory import Remembered
 from streams.relay.secrets import told
 from streams.relay.settings import SalesforceTarget
 from streams.wire.times import rfc3339
-
-T = TypeVar("T")
 
 TOKEN: Final = "/services/oauth2/token"
 DEFAULT_FIELDS: Final[Mapping[str, str]] = {
@@ -67,6 +64,14 @@ _PASSING: Final = frozenset(
 #: The org lacks a field, or hides it from the relay's user: nothing can be written until that is mended.
 _LACKING: Final = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _LONGEST_TEXT: Final = 32_000
+#: In characters. What is longer would have the whole Lead refused; the beginning of a name says enough.
+_LONGEST: Final[Mapping[str, int]] = {
+    "FirstName": 40,
+    "LastName": 80,
+    "Company": 255,
+    "Title": 128,
+    "Leadstream_Handoff__c": _LONGEST_TEXT,
+}
 
 
 class SalesforceDelivery:
@@ -91,12 +96,9 @@ class SalesforceDelivery:
         return await in_rounds(lambda some: in_halves(self._together, some), plans, lambda plan: plan.lead_id.lower())
 
     async def _together(self, plans: Sequence[CrmPlan]) -> list[Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for plan in plans:
-            if plan.erase:
-                outcomes[plan.event_id] = await self._erase(plan)
-            elif not plan.fields and plan.status is None and not plan.profile:
-                outcomes[plan.event_id] = Skipped("nothing_to_write")
+        outcomes = await without_writing(
+            plans, self._erase, lambda plan: bool(plan.fields or plan.profile or plan.status)
+        )
         writes = [plan for plan in plans if plan.event_id not in outcomes]
         existing = await self._existing(writes)
         records = {plan.event_id: self._record(plan, existing.get(plan.lead_id.lower())) for plan in writes}
@@ -126,13 +128,13 @@ class SalesforceDelivery:
         keys = ", ".join(f"'{_escaped(plan.lead_id)}'" for plan in plans)
         query = f"SELECT {', '.join(wanted)} FROM Lead WHERE {key} IN ({keys})"
         response = await self._ask("GET", f"/query?q={quote(query)}", allowed=(200,))
-        return {str(record.get(key)).lower(): record for record in _decoded(response, _Query).records}
+        return {str(record.get(key)).lower(): record for record in decoded(response, _Query, "Salesforce").records}
 
     def _record(self, plan: CrmPlan, existing: Mapping[str, Any] | None) -> dict[str, Any]:
         has = existing or {}
-        record = {name: _value(self._fields[name], value) for name, value in plan.fields.items()}
+        record = {name: self._value(name, value) for name, value in plan.fields.items()}
         record |= {
-            name: _value(self._fields[name], value)
+            name: self._value(name, value)
             for name, value in plan.profile.items()
             if not has.get(name) or has[name] == _DEMANDED.get(name)
         }
@@ -142,25 +144,32 @@ class SalesforceDelivery:
             record["Status"] = plan.status
         return {"attributes": {"type": "Lead"}, self._settings.external_id: plan.lead_id, **record}
 
+    def _value(self, name: str, value: Any) -> Any:
+        if self._fields[name] in TIMES and value is not None:
+            return rfc3339(value)
+        if isinstance(value, str):
+            return value[: _LONGEST.get(name)]
+        return round(value, 2) if isinstance(value, float) else value
+
     async def _upsert_one(self, plan: CrmPlan, record: Mapping[str, Any], existing_id: str | None) -> Outcome:
         key = self._settings.external_id
         body = {name: value for name, value in record.items() if name not in ("attributes", key)}
         path = f"/sobjects/Lead/{key}/{quote(plan.lead_id, safe='')}"
         response = await self._ask("PATCH", path, body, allowed=(200, 201, 204, 300, 400))
         if response.status == 300:
-            found = _decoded(response, list[str])
+            found = decoded(response, list[str], "Salesforce")
             return Rejected(f"HTTP 300: {len(found)} Leads have this {key}: {told(', '.join(found))}")
         if response.status == 400:
-            return _entry_failure(_decoded(response, list[_Problem]))
+            return _entry_failure(decoded(response, list[_Problem], "Salesforce"))
         if response.status == 204:  # updated, by versions of the API before 46
             return Delivered(existing_id)
-        return Delivered(_decoded(response, _Result).id)
+        return Delivered(decoded(response, _Result, "Salesforce").id)
 
     async def _collection(self, kind: str, key: str, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
         """Upsert records, event id -> record. Salesforce answers in their order."""
         body = {"allOrNone": False, "records": list(records.values())}
         response = await self._ask("PATCH", f"/composite/sobjects/{kind}/{key}", body, allowed=(200,))
-        results = _decoded(response, list[_Result])
+        results = decoded(response, list[_Result], "Salesforce")
         if len(results) != len(records):
             raise Refused(Retry(f"Salesforce answers {len(records)} records with {len(results)} results"))
         return {
@@ -181,18 +190,20 @@ class SalesforceDelivery:
         return record | ({"OwnerId": self._settings.task_owner} if self._settings.task_owner is not None else {})
 
     async def _erase(self, plan: CrmPlan) -> Outcome:
-        path = f"/sobjects/Lead/{self._settings.external_id}/{quote(plan.lead_id, safe='')}"
+        """Every Lead that has the lead's id. They are asked for first: to a DELETE by an external id, a field that the
+        relay's user may not see answers as a Lead that is gone does.
+        """
+        query = f"SELECT Id FROM Lead WHERE {self._settings.external_id} IN ('{_escaped(plan.lead_id)}')"
         try:
-            await self._ask("DELETE", path, allowed=(204, 404))
+            response = await self._ask("GET", f"/query?q={quote(query)}", allowed=(200,))
+            for lead in decoded(response, _Leads, "Salesforce").records:
+                await self._ask("DELETE", f"/sobjects/Lead/{lead.id}", allowed=(204, 404))
         except Refused as refused:
             return refused.outcome
         return Delivered()
 
     async def _ask(self, method: str, path: str, body: Any = None, *, allowed: tuple[int, ...]) -> Response:
-        try:
-            response = await self._sender.send(Request(method, f"{self._base}{path}", body))
-        except Unanswered as error:
-            raise Refused(Retry(str(error))) from None
+        response = await ask(self._sender, Request(method, f"{self._base}{path}", body))
         code = _first_code(response)
         if code in _LACKING or (response.status == 404 and method != "DELETE"):
             raise Refused(Retry(f"{describe(response)}; check which fields the org has, and who may write them"))
@@ -223,13 +234,14 @@ class _Query(Struct, frozen=True):
     records: Sequence[Mapping[str, Any]]
 
 
-def _decoded(response: Response, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(response.body, type=kind)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused(
-            Retry(f"HTTP {response.status} without the JSON that Salesforce sends; check the target's url")
-        ) from None
+class _Lead(Struct, frozen=True):
+    id: str = msgspec.field(name="Id")
+
+
+class _Leads(Struct, frozen=True):
+    """What a query for ids found."""
+
+    records: Sequence[_Lead]
 
 
 def _first_code(response: Response) -> str:
@@ -256,12 +268,6 @@ def _entry_failure(errors: Sequence[_Problem]) -> Outcome:
 def _escaped(text: str) -> str:
     """A text within a SOQL string."""
     return text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _value(fact: str, value: Any) -> Any:
-    if fact in TIMES and value is not None:
-        return rfc3339(value)
-    return round(value, 2) if isinstance(value, float) else value
 
 
 def pretend(request: Request) -> Response:

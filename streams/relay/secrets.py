@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -48,10 +50,28 @@ def redacted(text: str) -> str:
 
 
 def told(text: str) -> str:
-    """What a target says, as it may be repeated: bounded, and without secrets before it is cut, since nobody knows a
-    half one again.
+    """What a target says, as it may be repeated: in one line, bounded, and without secrets before it is cut, since
+    nobody knows a half one again.
     """
-    return redacted(text)[:_LONGEST_TOLD]
+    line = "".join(one if one.isprintable() else " " for one in redacted(text)[: 2 * _LONGEST_TOLD])
+    return " ".join(line.split())[:_LONGEST_TOLD]
+
+
+class _Redacting(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redacted(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = redacted(logging.Formatter().formatException(record.exc_info))
+            record.exc_info = None
+        return True
+
+
+def redact_logs() -> None:
+    """Take the process's secrets out of all that is logged from now on, also by libraries: HTTP servers log the first
+    line of what is no request, and Salesforce's answers have their secret there.
+    """
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Redacting())
 
 
 def _ways_to_write(secret: str) -> Iterator[str]:
@@ -63,19 +83,38 @@ def _ways_to_write(secret: str) -> Iterator[str]:
 def read_secret(where: str, environment: str | None, file: str | None) -> Secret:
     """The secret in an environment variable or a file, whichever is given; a file's surrounding blanks are not of it.
 
-    `where` names its place in the targets file. Raises SecretMissing.
+    `where` names its place in the targets file. Raises SecretMissing, which repeats what was given only when that can't
+    be the secret itself.
     """
     if environment is not None:
         text = os.environ.get(environment, "").strip()
         if not text:
-            raise SecretMissing(f"{where}: the environment variable {environment} is empty or not set")
+            name = environment if _is_name(environment) else "that it names"
+            raise SecretMissing(f"{where}: the environment variable {name} is empty or not set")
         return Secret(text)
     assert file is not None, "one of the two is checked when the targets file is loaded"
+    path = file if _is_path(file) else "that it names"
     try:
         text = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise SecretMissing(f"{where}: the file {file} can't be read: {problem}") from None
+        raise SecretMissing(f"{where}: the file {path} can't be read: {problem}") from None
     if not text:
-        raise SecretMissing(f"{where}: the file {file} is empty")
+        raise SecretMissing(f"{where}: the file {path} is empty")
     return Secret(text)
+
+
+def _is_name(given: str) -> bool:
+    """Whether it is surely a variable's name: words, as in HUBSPOT_TOKEN, or one that is set."""
+    return given in os.environ or re.fullmatch(r"[A-Z]{1,20}(_[A-Z]{1,20})+[0-9]?", given) is not None
+
+
+def _is_path(given: str) -> bool:
+    """Whether it is surely a path: it is there, begins in a directory that is there, or begins as only paths do."""
+    if given.startswith(("./", "../", "~/")):
+        return True
+    directory = re.match(r"/?[^/]+/", given)
+    try:
+        return os.path.lexists(given) or (directory is not None and os.path.isdir(directory[0]))
+    except ValueError:  # a null character
+        return False

@@ -73,8 +73,10 @@ def _custom(wanted: type, value: Any) -> Any:
 
 def _url(value: Any) -> Url:
     try:
-        parts = urlsplit(value if isinstance(value, str) else "")
+        text = value if isinstance(value, str) and value.isprintable() and " " not in value else ""
+        parts = urlsplit(text)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as whoever looks it up will
     except ValueError:
         fine = False
     if not fine:
@@ -96,7 +98,7 @@ def _in_words(what: str, place: Node, wanted: Any, steps: Path, is_key: bool) ->
         expected = get_args(_bare(_type_at(wanted, steps[:-1])))[0]
         return f"unknown key; {one_of(steps[-1], get_args(_bare(expected)))}"
     # What may hold a secret is not shown.
-    secret = _bare(_type_at(wanted, steps[:-1])) is SecretAt or "must not carry a user" in what
+    secret = _bare(_type_at(wanted, steps[:-1])) is SecretAt or _bare(expected) is Url
     found = "" if secret or isinstance(place.value, (dict, list)) else f"found {place.written!r}; "
     if get_origin(_bare(expected)) is Literal:
         return found + one_of(place.value, get_args(_bare(expected)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.log import server_logger
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from streams.errors import LeadstreamError
@@ -46,7 +49,13 @@ def runner_of(app: web.Application) -> web.AppRunner:
     """What runs an app. No access log: addresses may carry secrets. Bodies are taken as they come: signatures are over
     that, and what is packed badly must not be an error of ours.
     """
+    server_logger.addFilter(_is_ours)
     return web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=1.0)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether an error is one of the server. What is no HTTP is answered with 400, and strangers fill no logs."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 @asynccontextmanager

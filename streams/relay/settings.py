@@ -30,7 +30,7 @@ class Duration(float):
 
 
 class Url(str):
-    """An absolute http or https address, without user, query and fragment."""
+    """An absolute http or https address, without user and fragment."""
 
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,6 +80,8 @@ class Common(_Strict, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.timeout > 0:
             raise ValueError("timeout: found 0s; expected longer, a request without an end holds its leads up for ever")
+        if len(set(self.topics)) < len(self.topics):
+            raise ValueError("topics: one is named twice")
 
 
 class WebhookTarget(Common, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ class HubspotTarget(Common, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _no_query(self.url)
         if (self.token is None) == (self.oauth is None):
             raise ValueError("expected either token or oauth")
         if self.oauth is not None and self.oauth.refresh_token is None:
@@ -138,6 +141,7 @@ class SalesforceTarget(Common, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _no_query(self.url)
         _known_facts(self.fields)
 
 
@@ -184,6 +188,11 @@ class Targets(Struct, frozen=True):
 
     targets: Mapping[str, Target]
     feedback: Feedback | None = None
+
+
+def _no_query(url: Url) -> None:
+    if "?" in url:
+        raise ValueError("url: expected a CRM's address without a ?query, its paths are put behind it")
 
 
 def _known_facts(fields: Mapping[str, str | None]) -> None:

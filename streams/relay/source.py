@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.errors import LeadstreamError
 from streams.kafka import client_config, reader_config
-from streams.relay.intake import Raw
+from streams.reading import read_to_end
+from streams.relay.intake import Raw, raw_of
 from streams.relay.merge import Merge
 from streams.relay.offsets import Place
+from streams.relay.surroundings import Membership
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,8 +26,6 @@ _BATCH = 500
 _MOST_WAITING = 300
 _ORDER_PATIENCE_S = 5.0
 _PATIENCE_S = 60.0
-#: Less than the session's time-out, after which partitions are given to others.
-STANDSTILL_S = 10.0
 #: While no broker answers: how often it is asked, and for how long.
 _ASK_AGAIN_S, _ANSWER_S = 2.0, 1.0
 #: What waiting does not mend. Other failures of commits are made up for later, or by whoever has the partition then.
@@ -35,6 +35,9 @@ _FINAL = frozenset(
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.INVALID_GROUP_ID,
         KafkaError._INVALID_ARG,
+        # What a consumer hands on for an error that it calls fatal does not call itself so.
+        KafkaError._FATAL,
+        KafkaError.FENCED_INSTANCE_ID,
     }
 )
 
@@ -54,12 +57,13 @@ class Owner(Protocol):
 
 
 class Source:
-    """Reads topics as a member of `group`. Leads' partitions of all topics stay together (range assignment)."""
+    """Reads topics as a member of a target's group. Leads' partitions of all topics stay together (by range)."""
 
     def __init__(
         self,
         bootstrap: str,
-        group: str,
+        target: str,
+        membership: Membership,
         topics: Sequence[str],
         apart: Sequence[str],
         memory_topic: str,
@@ -68,12 +72,13 @@ class Source:
     ) -> None:
         """`topics` come in the order in which they were written, `apart` by themselves."""
         self._bootstrap = bootstrap
-        self._group = group
+        self._group = f"{membership.group_prefix}-{target}"
+        self._membership = membership
         self._topics = [*topics, *apart]
         self._merge = Merge(apart, _ORDER_PATIENCE_S, clock)
         self._memory_topic = memory_topic
         self._owner = owner
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=group)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._group)
         #: What goes next, unless its place is given up meanwhile.
         self._ready: list[Raw] = []
         self._paused: set[Place] = set()
@@ -88,7 +93,7 @@ class Source:
 
     def alive(self) -> bool:
         """Whether the partitions are ours for sure: a process that stood still may have lost them without hearing."""
-        return self._clock() - self._polled < STANDSTILL_S
+        return self._clock() - self._polled < self._membership.standstill_s
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -117,6 +122,8 @@ class Source:
     # --- on the consumer's thread ---------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
+        session_ms = round(self._membership.session_timeout_s * 1000)
+        static = {"group.instance.id": self._membership.instance_id} if self._membership.instance_id else {}
         self._consumer = Consumer(
             {
                 **client_config(self._bootstrap),
@@ -126,7 +133,10 @@ class Source:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "range",
-                "session.timeout.ms": 15_000,
+                "session.timeout.ms": session_ms,
+                # Who is gone is heard of by these as well.
+                "heartbeat.interval.ms": session_ms // 6,
+                **static,
                 "enable.partition.eof": True,
                 # What waits here is read again when its partition is paused meanwhile: little at a time.
                 "fetch.message.max.bytes": 256 * 1024,
@@ -237,7 +247,7 @@ class Source:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = _places(partitions)
-        memory = {number: self._restore(number) for number in sorted({number for _, number in places})}
+        memory = self._restore({number for _, number in places})
         self._on_loop(self._owner.assigned(memory, places))
         self._merge.assigned(places)
         self._paused -= set(places)
@@ -262,27 +272,16 @@ class Source:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_PATIENCE_S)
 
-    def _restore(self, partition: int) -> dict[bytes, bytes]:
-        """The newest value of each key of the memory topic's partition."""
-        found: dict[bytes, bytes] = {}
+    def _restore(self, numbers: set[int]) -> dict[int, dict[bytes, bytes]]:
+        """The newest value of each key of the memory topic's partitions."""
+        found: dict[int, dict[bytes, bytes]] = {number: {} for number in numbers}
         # By the group's own name, which is never joined so: the relay has no right to another.
-        reader = Consumer({**reader_config(self._bootstrap), "group.id": self._group})
-        try:
-            reader.assign([TopicPartition(self._memory_topic, partition, 0)])
-            while True:
-                for message in reader.consume(1000, 0.1):
-                    error = message.error()
-                    if error is None:
-                        key, value = message.key(), message.value()
-                        assert isinstance(key, bytes)
-                        if value is not None:
-                            found[key] = value
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        return found
-                    elif not error.retriable():
-                        raise RelayFailed(f"{self._memory_topic} can't be read: {error.str()}")
-        finally:
-            reader.close()
+        config = {**reader_config(self._bootstrap), "group.id": self._group}
+        for message in read_to_end(config, [(self._memory_topic, number) for number in sorted(numbers)]):
+            raw = raw_of(message)
+            if raw.key is not None and raw.value is not None:
+                found[raw.partition][raw.key] = raw.value
+        return found
 
 
 def _places(partitions: Sequence[TopicPartition]) -> list[Place]:
@@ -291,18 +290,3 @@ def _places(partitions: Sequence[TopicPartition]) -> list[Place]:
 
 def _place(partition: TopicPartition) -> Place:
     return partition.topic, partition.partition
-
-
-def raw_of(message: Message) -> Raw:
-    """A message without an error, as it was read."""
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None
-    assert partition is not None
-    assert offset is not None
-    key, value = message.key(), message.value()
-    _, at = message.timestamp()
-    return Raw(topic, partition, offset, _bytes(key), _bytes(value), at)
-
-
-def _bytes(part: str | bytes | None) -> bytes | None:
-    return part.encode() if isinstance(part, str) else part

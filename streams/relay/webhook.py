@@ -92,7 +92,7 @@ class WebhookDelivery:
         try:
             response = await self._sender.send(Request("POST", self._settings.url, raw=plan.payload, headers=headers))
         except Unanswered as error:
-            return Retry(str(error))
+            return Retry(str(error), error.wait_s)
         if 200 <= response.status < 300:
             return Delivered()
         if response.status == 410:

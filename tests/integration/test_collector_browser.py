@@ -13,8 +13,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from streams.local.broker import EmbeddedBroker
-from tests.browser import ANALYTICS_NEXT, RUDDERSTACK, SNOWPLOW, USER_AGENT, chromium, running_browser, unpacked
+from tests.browser import ANALYTICS_NEXT, RUDDERSTACK, SNOWPLOW, USER_AGENT, chromium, running_browser
 from tests.integration.collector_bed import KEY, RunningCollector, events_of, running_collector
+from tests.npm import unpacked
 from tests.processes import eventually, running_worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

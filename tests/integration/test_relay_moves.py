@@ -146,6 +146,45 @@ def test_an_erased_lead_is_erased_in_the_crm_and_stays_so(address: str, tmp_path
         assert contact["leadstream_sequence"] == "1"
 
 
+def test_a_named_relay_that_was_killed_goes_on_as_soon_as_it_is_there_again(address: str, tmp_path: Path) -> None:
+    """Its session would last for five minutes: who had to wait for that would not be ready in time."""
+    options = ("--instance", "one", "--session-timeout", "300")
+    with serving(Subscriber()) as hook:
+        targets = {"hook": webhook(hook.url)}
+        app = newcomer(address, "named", *targets)
+        with running_relay(address, tmp_path, targets, *options, app=app) as process:
+            produce(address, [lifecycle("named", 1, "visitor", "lead")])
+            eventually(lambda: hook.heard, "not delivered")
+            hook.gate.clear()
+            produce(address, [lifecycle("named", n, "lead", "lead", "PROFILE") for n in (2, 3)])
+            eventually(lambda: len(hook.heard) == 2, "nothing in flight")
+            process.send_signal(signal.SIGKILL)
+            process.wait(20)
+        hook.gate.set()
+        with running_relay(address, tmp_path, targets, *options, app=app):
+            eventually(lambda: [one["sequence"] for one in hook.events()][-1] == 3, "it does not go on")
+    sequences = [one["sequence"] for one in hook.events()]
+    assert sequences in ([1, 2, 2, 3], [1, 2, 1, 2, 3]), "more than the last ones came again, or not in order"
+    assert len({(one.headers["webhook-id"], one.body) for one in hook.heard}) == 3
+
+
+def test_of_two_relays_of_one_name_the_older_one_ends(address: str, tmp_path: Path) -> None:
+    with serving(Subscriber()) as hook:
+        targets = {"hook": webhook(hook.url)}
+        app = newcomer(address, "twins", *targets)
+        for folder in ("old", "new"):
+            (tmp_path / folder).mkdir()
+        with (
+            running_relay(address, tmp_path / "old", targets, "--instance", "twin", app=app) as old,
+            running_relay(address, tmp_path / "new", targets, "--instance", "twin", app=app) as new,
+        ):
+            assert old.wait(60) == 1
+            assert "fenced" in (tmp_path / "old/log").read_text().lower()
+            produce(address, [qualification("twins", 1)])
+            eventually(lambda: hook.heard, "the newer one does not deliver")
+            assert new.poll() is None
+
+
 def test_a_broker_that_was_away_is_waited_for(broker: EmbeddedBroker, address: str, tmp_path: Path) -> None:
     app = newcomer(address, "waiting", "hook")
     with (

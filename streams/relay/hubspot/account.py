@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from streams.relay.crm import Refused
+from streams.relay.crm import Refused, ask, decoded
 from streams.relay.exchange import (
     Delivered,
     Outcome,
@@ -18,7 +18,6 @@ from streams.relay.exchange import (
     Retry,
     Sender,
     Skipped,
-    Unanswered,
     describe,
     failure,
 )
@@ -73,7 +72,7 @@ class Account:
         body: dict[str, Any] = {"inputs": [{"id": one} for one in object_ids], "properties": list(properties)}
         body |= {"propertiesWithHistory": []} | ({"idProperty": id_property} if id_property else {})
         response = await self.ask("POST", f"{CONTACTS}/batch/read", body, allowed=(200, 207))
-        return _decoded(response, Batch).results
+        return decoded(response, Batch, "HubSpot").results
 
     async def write(self, path: str, inputs: Mapping[str, dict[str, Any]]) -> dict[str, Outcome]:
         """Send a batch, event id -> input; what the answer doesn't name a result for is sent alone, to learn why.
@@ -81,7 +80,7 @@ class Account:
         Raises Refused when the batch fails as a whole.
         """
         response = await self.ask("POST", path, {"inputs": list(inputs.values())}, allowed=(200, 201, 207))
-        answer = _decoded(response, Batch)
+        answer = decoded(response, Batch, "HubSpot")
         outcomes: dict[str, Outcome] = {}
         for event_id, one in inputs.items():
             result = next((result for result in answer.results if _is_of(result, event_id, one)), None)
@@ -112,24 +111,12 @@ class Account:
 
     async def ask(self, method: str, path: str, body: Any = None, *, allowed: tuple[int, ...]) -> Response:
         """One request. Raises Refused for what is not an `allowed` answer."""
-        try:
-            response = await self._sender.send(Request(method, f"{self._url}{path}", body))
-        except Unanswered as error:
-            raise Refused(Retry(str(error))) from None
+        response = await ask(self._sender, Request(method, f"{self._url}{path}", body))
         if response.status in allowed:
             return response
         if response.status == 400 and _LACKING.encode() in response.body:
             raise Refused(Retry(f"{describe(response)}; `leadstream relay --create-properties` makes what is missing"))
         raise Refused(failure(response))
-
-
-def _decoded(response: Response, kind: type[Batch]) -> Batch:
-    try:
-        return msgspec.json.decode(response.body, type=kind)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused(
-            Retry(f"HTTP {response.status} without the JSON that HubSpot sends; check the target's url")
-        ) from None
 
 
 def _is_of(result: Result, event_id: str, one: Mapping[str, Any]) -> bool:

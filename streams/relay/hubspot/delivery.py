@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from streams.relay.crm import CrmPlan, in_halves, in_rounds, plan_crm
+from streams.relay.crm import CrmPlan, in_halves, in_rounds, plan_crm, without_writing
 from streams.relay.exchange import Delivered, Outcome, Sender, Skipped
 from streams.relay.facts import merged_fields
 from streams.relay.hubspot.account import CONTACTS, Account
@@ -39,12 +39,9 @@ class HubspotDelivery:
         return await in_rounds(lambda some: in_halves(self._together, some), plans, _key)
 
     async def _together(self, plans: Sequence[CrmPlan]) -> list[Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for plan in plans:
-            if plan.erase:
-                outcomes[plan.event_id] = await self._erase(plan)
-            elif not plan.fields and plan.stage is None and not plan.profile:
-                outcomes[plan.event_id] = Skipped("nothing_to_write")
+        outcomes = await without_writing(
+            plans, self._erase, lambda plan: bool(plan.fields or plan.profile or plan.stage)
+        )
         writes = [plan for plan in plans if plan.event_id not in outcomes]
         existing = await self._existing(writes)
         by_id = {p.event_id for p in writes if p.crm_id is not None and (p.event_id in existing or not _reads(p))}

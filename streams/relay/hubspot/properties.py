@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from streams.relay.crm import Refused
-from streams.relay.exchange import Rejected, Retry
+from streams.relay.crm import Refused, decoded
+from streams.relay.exchange import Rejected
 from streams.relay.facts import TIMES, merged_fields
 from streams.relay.hubspot.account import PROPERTIES, Account
 from streams.relay.hubspot.mapping import DEFAULT_FIELDS, TASK_KEY
@@ -64,7 +64,7 @@ async def create_properties(account: Account, target: HubspotTarget) -> Made:
         missing = [one for one in wanted if one["name"] not in has]
         if missing:
             answer = await account.ask("POST", creating_request(object_type), {"inputs": missing}, allowed=(201, 207))
-            done = {one.name for one in _decoded(answer.body).results}
+            done = {one.name for one in decoded(answer, _All, "HubSpot").results}
             if failed := sorted({one["name"] for one in missing} - done):
                 raise Refused(Rejected(f"HubSpot did not create {', '.join(failed)}: {told(repr(answer.body))}"))
             created += sorted(done)
@@ -77,14 +77,7 @@ async def create_properties(account: Account, target: HubspotTarget) -> Made:
 
 async def _existing(account: Account, object_type: str) -> Mapping[str, _Existing]:
     response = await account.ask("GET", f"{PROPERTIES}/{object_type}", allowed=(200,))
-    return {one.name: one for one in _decoded(response.body).results}
-
-
-def _decoded(body: bytes) -> _All:
-    try:
-        return msgspec.json.decode(body, type=_All)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused(Retry("no list of properties as HubSpot sends it; check the target's url")) from None
+    return {one.name: one for one in decoded(response, _All, "HubSpot").results}
 
 
 def _property(name: str, fact: str) -> dict[str, Any]:

@@ -165,6 +165,30 @@ async def test_an_erased_lead_is_deleted(crm: Salesforce) -> None:
     assert crm.leads == {}
 
 
+async def test_every_lead_that_has_the_id_is_erased(crm: Salesforce) -> None:
+    async with org(crm) as target:
+        crm.misbehave(None, Answer(200, {"records": [{"Id": "00Q7"}, {"Id": "00Q8"}]}))
+        assert await deliver(target, lifecycle("twice", 7, "sql", "visitor", "ERASED", profile=None)) == [Delivered()]
+    sent = [path.rpartition("/")[2] for path in crm.paths() if path.startswith("DELETE ")]
+    assert sent == ["00Q7", "00Q8"]
+
+
+async def test_a_field_that_the_relay_may_not_see_is_not_taken_for_a_lead_that_is_gone(crm: Salesforce) -> None:
+    crm.misbehave(None, Answer(400, [{"errorCode": "INVALID_FIELD", "message": "No such column"}]))
+    async with org(crm) as target:
+        (outcome,) = await deliver(target, lifecycle("l", 7, "sql", "visitor", "ERASED", profile=None))
+    assert isinstance(outcome, Retry)
+
+
+async def test_what_is_too_long_for_salesforce_is_cut_and_the_lead_arrives(crm: Salesforce) -> None:
+    wordy = {**PROFILE, "name": f"{'V' * 100} {'L' * 100}", "company": "B" * 900, "job_title": "T" * 900}
+    async with org(crm) as target:
+        (outcome,) = await deliver(target, qualification("wordy", 5, profile=wordy))
+    assert isinstance(outcome, Delivered)
+    lead = crm.leads["wordy"]
+    assert [len(lead[name]) for name in ("FirstName", "LastName", "Company", "Title")] == [40, 80, 255, 128]
+
+
 async def test_ids_that_differ_in_case_alone_are_one_lead_and_nothing_known_is_overwritten(crm: Salesforce) -> None:
     async with org(crm) as target:
         await deliver(target, qualification("Lead-1", 5))

@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.relay import source
 from streams.relay.offsets import Place
-from streams.relay.source import STANDSTILL_S, Source
+from streams.relay.source import Source
+from streams.relay.surroundings import Membership
 
 PLACE = TopicPartition("sql-events", 0)
 
@@ -100,7 +101,7 @@ class Bed:
         self.kafka, self.owner, self.at = Kafka(), Owner(), 0.0
         monkeypatch.setattr(source, "Consumer", lambda _: self.kafka)
         monkeypatch.setattr(Source, "_restore", lambda _, number: {})
-        self.source = Source("nowhere", "g", [PLACE.topic], [], "memory", self.owner, lambda: self.at)
+        self.source = Source("nowhere", "t", Membership("g"), [PLACE.topic], [], "memory", self.owner, lambda: self.at)
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ async def test_after_a_standstill_partitions_are_ours_only_once_kafka_takes_our_
     bed.kafka.polls.append(bed.kafka.gets)
     await bed.source.read(10)
     assert (bed.source.alive(), bed.kafka.commits) == (True, [])
-    bed.at += STANDSTILL_S
+    bed.at += Membership("g").standstill_s
     assert not bed.source.alive()
     bed.kafka.refused = True
     await bed.source.read(10)
@@ -139,7 +140,7 @@ async def test_who_has_lost_all_partitions_is_alive_without_any(bed: Bed) -> Non
     await bed.source.open()
     bed.kafka.polls.append(bed.kafka.gets)
     await bed.source.read(10)
-    bed.at += STANDSTILL_S
+    bed.at += Membership("g").standstill_s
     bed.kafka.polls.append(bed.kafka.loses)
     await bed.source.read(10)
     assert bed.source.alive()

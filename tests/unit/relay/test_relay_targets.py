@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.relay.preparing import print_properties
+from streams.relay.secrets import SecretMissing, read_secret
 from streams.relay.targets import TargetsError, load_targets, read_targets
 
 DEPLOY = Path(__file__).parents[3] / "deploy" / "relay"
@@ -87,11 +89,24 @@ HUBSPOT = "targets:\n  crm:\n    type: hubspot\n    token: {env: X}\n"
         ("targets:\n  a: {type: [webhook]}", 2, "found"),
         (HUBSPOT + "    url: http://x.example\n", 5, "unprotected"),
         (HUBSPOT + "    url: https://u:p@x.example\n", 5, "must not carry a user"),
+        *(
+            (HUBSPOT + f"    url: {json.dumps(url)}\n", 5, "expected an address")
+            for url in ("https://x..example/", f"https://{'a' * 64}.example", "https://.", "https://x y.example/")
+        ),
+        (HUBSPOT + '    url: "https://x.example/\\n"\n', 5, "expected an address"),
         (HUBSPOT + "    fields: {a: hand_off}\n", 3, "did you mean handoff"),
         (HUBSPOT + "    retry: {attempts: 0}\n", 5, "attempts"),
         (HUBSPOT + "    max_age: soon\n", 5, "duration"),
         (HUBSPOT + "    timeout: 0s\n", 3, "without an end"),
         (HUBSPOT + "    topics: []\n", 5, "topics"),
+        (HUBSPOT + "    topics: [mql-events, mql-events]\n", 3, "named twice"),
+        (HUBSPOT + "    url: https://x.example/?a=b\n", 3, "without a ?query"),
+        (
+            "targets: {a: {type: salesforce, url: 'https://x.example/?a=b', "
+            "oauth: {client_id: a, client_secret: {env: B}}}}",
+            1,
+            "without a ?query",
+        ),
         ("targets:\n  a:\n    type: webhook\n    url: https://x.example\n    secret: whsec_abc\n", 5, "{env: NAME}"),
         (HUBSPOT + "    oauth: {client_id: a, client_secret: {env: B}}\n", 3, "either token or oauth"),
         (HUBSPOT + "feedback: {port: 80}\n", 5, "no way in"),
@@ -133,6 +148,7 @@ def test_a_wrong_file_is_refused_with_the_line_and_what_would_be_right(text: str
             "token: {key: SeCrEt}",
         ),
         *("token: {env: A, file: SeCrEt}", "token: {env: [SeCrEt]}", "secret: SeCrEt\n    token: {env: A}"),
+        *("url: https://x.example/?key=SeCrEt#a\n    token: {env: A}", "url: SeCrEt\n    token: {env: A}"),
         *("url: https://user:SeCrEt@x.example\n    token: {env: A}", "token: {env: A}\n    token: SeCrEt"),
     ],
 )
@@ -140,6 +156,38 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(lines: str) -> 
     with pytest.raises(TargetsError) as refused:
         load_targets(f"targets:\n  crm:\n    type: hubspot\n    {lines}\n", "t")
     assert "SeCrEt" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("pat-na1-SeCrEt", "whsec_SeCrEt/a+b==", "/9j/SeCrEt", "SeCrEt.abc", "SeCrEt" * 100, "SeCrEt\0", "~SeCrEt"),
+        *("a/b/SeCrEt", "//SeCrEt/x", "C:SeCrEt"),
+    ],
+)
+def test_a_secret_in_place_of_its_file_is_not_repeated(given: str) -> None:
+    with pytest.raises(SecretMissing) as refused:
+        read_secret("targets.crm.token", None, given)
+    assert "SeCrEt" not in str(refused.value)
+    assert str(refused.value).startswith("targets.crm.token: the file that it names can't be read: ")
+
+
+@pytest.mark.parametrize("given", ["PATNASECRET", "PATNA1SECRET0", "AKIA_7SECRET", "X_SECRETSECRETSECRETSECRET"])
+def test_a_secret_in_place_of_its_variable_is_not_repeated(given: str) -> None:
+    with pytest.raises(SecretMissing, match=r"^crm: the environment variable that it names is empty or not set$"):
+        read_secret("crm", given, None)
+
+
+def test_a_path_or_a_name_is_repeated_when_it_is_surely_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").touch()
+    monkeypatch.chdir(tmp_path)
+    for path in (f"{tmp_path}/empty", f"{tmp_path}/none", "/etc/none/token", "./none", "../none", "~/none", "empty"):
+        with pytest.raises(SecretMissing, match=f"the file {re.escape(path)} "):
+            read_secret("crm", None, path)
+    monkeypatch.setenv("BLANK", " ")
+    for name in ("HUBSPOT_TOKEN_THAT_NOBODY_SET", "BLANK"):
+        with pytest.raises(SecretMissing, match=f"variable {name} is empty"):
+            read_secret("crm", name, None)
 
 
 _YAML = st.recursive(
