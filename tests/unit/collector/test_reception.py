@@ -135,7 +135,7 @@ async def test_what_becomes_dead_letters_is_paid_for_by_whoever_has_a_key(
 async def test_whoever_asks_for_the_head_alone_is_answered_and_not_counted(delivery: RecordingDelivery) -> None:
     assets = {"guide": Asset("https://cdn.example/guide.pdf")}
     collector = Collector(Settings(WriteKeys(None), read_mapping(), assets, None, (), None), CollectorMetrics())
-    collector.open(delivery, lambda: True, lambda: False)  # type: ignore[arg-type]
+    collector.open(delivery, lambda: False)  # type: ignore[arg-type]
     for path, status in (("/d/guide", 302), ("/o.gif", 200), ("/tracker.js", 200), ("/health/ready", 200)):
         for method, counted in (("HEAD", 0), ("GET", 1 if path in ("/d/guide", "/o.gif") else 0)):
             delivery.outcomes.clear()
@@ -171,7 +171,7 @@ async def test_while_the_broker_is_known_to_be_away_no_body_is_read(delivery: Re
     settings = Settings(WriteKeys(None), read_mapping(), {}, None, (), None)
     collector = Collector(settings, CollectorMetrics())
     away = True
-    collector.open(delivery, lambda: not away, lambda: away)  # type: ignore[arg-type]
+    collector.open(delivery, lambda: away)  # type: ignore[arg-type]
     read = 0
 
     async def body() -> bytes:
