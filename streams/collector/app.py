@@ -156,7 +156,7 @@ class Collector:
         trusted = self._settings.trusted_proxies
         peer = scope.client.rpartition(":")[0]
         address = client_address(peer, headers.get_all("x-forwarded-for") if trusted else (), trusted)
-        return Visit(now, address, agent, cookie_value(headers.get("cookie"), VISITOR_COOKIE))
+        return Visit(now, address, agent, cookie_value(headers, VISITOR_COOKIE))
 
     def _standing(self, started: bool) -> Answer:
         if self._reception is None:

@@ -156,7 +156,7 @@ class Reception:
         """A visitor whom the tracker gave no id gets one in a cookie, as Snowplow's own collector does."""
         visit = request.visit
         if anonymous:  # and forgotten where it was known, as Snowplow's own collector does
-            known = cookie_value(request.scope.headers.get("cookie"), VISITOR_COOKIE) is not None
+            known = cookie_value(request.scope.headers, VISITOR_COOKIE) is not None
             return visit, _with_cookie(answer, "", 0) if known else answer
         if visit.visitor or not any(snowplow.unnamed(one) for one in payloads):
             return visit, answer

@@ -21,6 +21,7 @@ from streams.collector.keys import WriteKeys
 from streams.collector.mapping import read_mapping
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.reception import Reception, Request, Settings
+from tests.unit.collector.headers import Headers
 
 KEY, SECRET = "a-key-of-enough-characters", b"a signing secret"
 NOW = 1_795_521_600_000
@@ -44,7 +45,7 @@ class Scope:
     method = "POST"
 
     def __init__(self, path: str, query: str, headers: dict[str, str]) -> None:
-        self.path, self.query_string, self.headers = path, query, headers
+        self.path, self.query_string, self.headers = path, query, Headers(headers)
 
 
 @pytest.fixture
