@@ -41,8 +41,7 @@ class Collector:
         self._settings = settings
         self._metrics = metrics
         self._reception: Reception | None = None
-        self._healthy: Callable[[], bool] = lambda: False
-        self._pausing: Callable[[], bool] = lambda: False
+        self._away: Callable[[], bool] = lambda: False
         self._admission = Admission()
         self._reader = BodyReader()
         tracker = _served((files(__package__) / "tracker.js").read_bytes())
@@ -56,10 +55,9 @@ class Collector:
         }
         self.draining = False
 
-    def open(self, delivery: Delivery, healthy: Callable[[], bool], pausing: Callable[[], bool]) -> None:
-        """From now on events can be delivered, well or not as `healthy` says, and not at all while `pausing` does."""
-        self._healthy = healthy
-        self._pausing = pausing
+    def open(self, delivery: Delivery, away: Callable[[], bool]) -> None:
+        """From now on events can be delivered, and not at all while the broker is `away`."""
+        self._away = away
         self._reception = Reception(self._settings, self._metrics, delivery)
 
     @property
@@ -113,7 +111,7 @@ class Collector:
     async def _admitted(self, handler: _Handler, scope: Scope, body: Any) -> Answer:
         if self._reception is None:
             raise RequestRefused(503, "unavailable", "not ready; send it again", 2)
-        if scope.method == "POST" and self._pausing():  # nobody reads what can't be kept; a GET is somebody waiting
+        if scope.method == "POST" and self._away():  # nobody reads what can't be kept; a GET is somebody waiting
             raise RequestRefused(503, "unavailable", "the events can't be stored now; send them again", 2)
         headers = scope.headers
         length = headers.get("content-length") if scope.method == "POST" else "0"
@@ -158,7 +156,7 @@ class Collector:
         trusted = self._settings.trusted_proxies
         peer = scope.client.rpartition(":")[0]
         address = client_address(peer, headers.get_all("x-forwarded-for") if trusted else (), trusted)
-        return Visit(now, address, agent, cookie_value(headers.get("cookie"), VISITOR_COOKIE))
+        return Visit(now, address, agent, cookie_value(headers, VISITOR_COOKIE))
 
     def _standing(self, started: bool) -> Answer:
         if self._reception is None:
@@ -167,7 +165,7 @@ class Collector:
             return OK
         if self.draining:
             return plain(503, "ending")
-        return OK if self._healthy() else plain(503, "the broker does not confirm")
+        return plain(503, "the broker does not answer") if self._away() else OK
 
 
 def _served(script: bytes) -> bytes:

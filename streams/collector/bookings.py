@@ -85,6 +85,8 @@ def _calendly(
         told = [(booking_id, "CANCELLED")]
     elif event == "invitee_no_show.created":
         told = [(booking_id, "NO_SHOW")]
+    elif event == "invitee_no_show.deleted":  # the host has taken the mark off again: the booking stands as before
+        told = [(booking_id, "BOOKED")]
     else:
         told = []
     if not told:
@@ -96,11 +98,13 @@ def _calendly(
         if question := text(mapping(answer).get("question")):
             traits[values.snake_case(question)] = mapping(answer).get("answer")
     at = values.corrected(created, None, visit.received_at)
+    # An invitee is booked, moved and called off once; the mark of a no-show may come and go.
+    which = f":{created}" if event.startswith("invitee_no_show.") else ""
     found: list[Outcome] = []
     for number, (name, status) in enumerate(told):
         booking = {"booking_id": name, "status": status, **about}
         lead_id, news = (f"email:{values.email_address(traits['email'])}", {}) if number else (None, traits)
-        found += _booked(lead_id, booking, news, f"{uri}:{status}", at, visit, names, original)
+        found += _booked(lead_id, booking, news, f"{uri}:{status}{which}", at, visit, names, original)
     return found
 
 

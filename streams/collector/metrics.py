@@ -42,7 +42,7 @@ class CollectorMetrics:
             registry=self.registry,
         )  # fmt: skip
         self.in_flight = Gauge("leads_collector_in_flight_requests", "Requests being handled.", registry=self.registry)
-        self.up = Gauge("leads_collector_broker_up", "Whether the broker confirmed last.", registry=self.registry)
+        self.up = Gauge("leads_collector_broker_up", "Whether it confirms, for every topic.", registry=self.registry)
         info = Gauge("leads_build_info", "What is running.", ["version"], registry=self.registry)
         info.labels(__version__).set(1)
 

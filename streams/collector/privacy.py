@@ -25,6 +25,7 @@ class Headers(Protocol):
     """A request's headers, by their names in lower case."""
 
     def get(self, key: str, default: str | None = None) -> str | None: ...
+    def get_all(self, key: str) -> Sequence[str]: ...
 
 
 class BadNetwork(UsageError):
@@ -35,13 +36,16 @@ def opted_out(headers: Headers) -> bool:
     """Whether the person has said no: Do Not Track, Global Privacy Control, or our opt-out cookie."""
     if headers.get("dnt") == "1" or headers.get("sec-gpc") == "1":
         return True
-    cookie = headers.get("cookie")
-    return cookie is not None and cookie_value(cookie, OPT_OUT_COOKIE) is not None
+    return cookie_value(headers, OPT_OUT_COOKIE) is not None
 
 
-def cookie_value(header: str | None, name: str) -> str | None:
-    """A cookie's value in a Cookie header; None if it isn't there, or no id of ours."""
-    for part in header.split(";") if header else ():
+def cookie_value(headers: Headers, name: str) -> str | None:
+    """A cookie's value; None if it isn't there, or no id of ours. There may be several lines of cookies: HTTP/2 lets a
+    browser send them so, and not every proxy joins them (RFC 9113, 8.2.3).
+    """
+    if headers.get("cookie") is None:
+        return None
+    for part in ";".join(headers.get_all("cookie")).split(";"):
         found, _, value = part.strip().partition("=")
         if found == name:
             return value if 0 < len(value) <= _LONGEST_VISITOR and value.isascii() and value.isprintable() else None

@@ -7,32 +7,21 @@ confirmation has to cross threads.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from streams.collector.standing import Standing
 from streams.kafka import producer_config
 
-log = logging.getLogger(__name__)
-
-#: What a tracker waits at least: Snowplow's gives up after five seconds, and asks again.
-DELIVERY_SECONDS: Final = 4.0
+#: Snowplow's tracker gives up on a request after five seconds, and sends what it holds only along with its next event:
+#: the answer must reach it before, also from a machine that has too much to do.
+DELIVERY_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.001
-#: After a failure, how long everyone is told at once to come back, before one request tries again.
-_PAUSE_SECONDS: Final = 1.0
 _QUEUE_KILOBYTES: Final = 65_536
-#: What a broker says that is there: these records can't be had in their topic. Others can be in theirs.
-_OF_ONE_TOPIC: Final = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError.MSG_SIZE_TOO_LARGE,
-    }
-)
-_REMIND_SECONDS: Final = 60.0
+#: How long the broker may take to answer when it is asked whether it is there, and how often it is.
+_ANSWER_SECONDS: Final = 1.0
 
 
 class Record(NamedTuple):
@@ -60,33 +49,29 @@ class Publisher:
         )
         self._waiting = 0
         self._polling = False
-        self._paused_until = 0.0
-        self.healthy = True
-        self._answers = True
-        self._said: dict[str | None, float] = {}
+        self._standing = Standing()
         self._asking: asyncio.Task[None] | None = None
         #: Done with what happened when this producer can never send again.
         self.broken: asyncio.Future[KafkaError] = self._loop.create_future()
 
     @property
-    def ready(self) -> bool:
-        """Whether it is worth sending requests here: the broker confirmed last, or answers again since it did not."""
-        return self.healthy or self._answers
+    def healthy(self) -> bool:
+        """Whether the broker is there, and confirmed what was sent last to each topic."""
+        return self._standing.healthy
 
     @property
-    def pausing(self) -> bool:
-        """Whether `publish` would say at once that the broker was away a moment ago."""
-        return not self.healthy and self._loop.time() < self._paused_until
+    def away(self) -> bool:
+        """Whether the broker does not answer: `publish` would say so at once."""
+        return self._standing.away
 
     async def publish(self, records: Sequence[Record]) -> None:
         """Return when the broker has all `records`. Raises Unavailable within DELIVERY_SECONDS or so."""
         if not records:
             return
-        if not self.healthy:
-            if self.pausing:
-                raise Unavailable("the broker was away a moment ago")
-            # This request tries; the others wait for what it finds.
-            self._paused_until = self._loop.time() + DELIVERY_SECONDS
+        if not self._standing.healthy:
+            topics = (record.topic for record in records)
+            if not self._standing.attempt(topics, self._loop.time(), DELIVERY_SECONDS):
+                raise Unavailable("the broker did not take such records a moment ago")
         pending = _Pending(self, self._loop.create_future())
         produce, delivered = self._producer.produce, pending.delivered
         try:
@@ -115,39 +100,35 @@ class Publisher:
             self._asking.cancel()
         await self._loop.run_in_executor(None, self._producer.flush, seconds)
 
-    def failed(self, error: KafkaError, topic: str | None) -> None:
-        if error.code() in _OF_ONE_TOPIC:
-            if self._loop.time() > self._said.get(topic, 0.0):
-                self._said[topic] = self._loop.time() + _REMIND_SECONDS
-                log.error("the broker takes nothing for %s: %s; trackers are told to come back", topic, error.str())
-            return
-        if self.healthy:
-            log.error("the broker does not confirm: %s; trackers are told to come back", error.str())
-        self.healthy = False
-        self._paused_until = self._loop.time() + _PAUSE_SECONDS
-        self._answers = False
-        if self._asking is None or self._asking.done():
+    def failed(self, error: KafkaError, topic: str) -> None:
+        ask = self._standing.failed(topic, error, self._loop.time())
+        if ask and (self._asking is None or self._asking.done()):
             self._asking = self._loop.create_task(self._ask())
         if (error.fatal() or error.code() == KafkaError._FATAL) and not self.broken.done():
             self.broken.set_result(error)
 
     async def _ask(self) -> None:
-        """Ask for the broker until it answers: a collector that is not ready gets no requests to find out by."""
-        while not self.ready:
-            await asyncio.sleep(_PAUSE_SECONDS)
+        """Ask for the broker until it answers: while it is away no request is sent to find out by."""
+        while True:
             try:
-                await self._loop.run_in_executor(None, self._producer.list_topics, None, DELIVERY_SECONDS)
+                await self._loop.run_in_executor(None, self._producer.list_topics, None, _ANSWER_SECONDS)
             except KafkaException:
-                continue
-            self._answers = True
+                self._standing.answered(False)
+                await asyncio.sleep(_ANSWER_SECONDS)
+            else:
+                self._standing.answered(True)
+                return
 
     def settled(self, error: KafkaError | None, message: Message) -> None:
         self._waiting -= 1
+        if error is None and self._standing.healthy:
+            return
+        topic = message.topic()
+        assert topic is not None
         if error is not None:
-            self.failed(error, message.topic())
-        elif not self.healthy:
-            self.healthy = True
-            log.warning("the broker confirms again")
+            self.failed(error, topic)
+        else:
+            self._standing.confirmed(topic)
 
     def _poll(self) -> None:
         self._producer.poll(0)

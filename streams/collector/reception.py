@@ -18,6 +18,7 @@ from streams.collector.keys import Allowance, WriteKeys, basic_user
 from streams.collector.mapping import TrackerMapping
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.privacy import VISITOR_COOKIE, Network, cookie_value, machine, set_cookie
+from streams.collector.segment_messages import consent_denied, decode_batch, decode_message
 from streams.wire.bad import BadRecord
 
 #: Events a second that need no key, of everyone together: pixels and download links; and, apart from them, bookings.
@@ -79,13 +80,13 @@ class Reception:
     async def message(self, request: Request, kind: str | None) -> Answer:
         basic = basic_user(request.scope.headers.get("authorization", ""))
         try:
-            message = segment.decode_message(request.body)
+            message = decode_message(request.body)
         except BadBody as error:
             raise await self._unreadable(segment.PROTOCOL, basic, str(error), request) from None
         self._spend(basic or message.write_key, 1)
         if kind is not None:
             message.type = kind
-        if request.silent or segment.consent_denied(message.context, self._settings.consent_category):
+        if request.silent or consent_denied(message.context, self._settings.consent_category):
             return self._unheard(segment.PROTOCOL, 1, SUCCESS)
         found = segment.message_outcomes(message, request.visit, self._settings.mapping, request.body)
         bad = await self._delivery.deliver(segment.PROTOCOL, found)
@@ -98,7 +99,7 @@ class Reception:
         if basic is None and request.scope.query_string:
             basic = request.parameters().get("writeKey")  # a beacon can have no headers
         try:
-            batch = segment.decode_batch(request.body)
+            batch = decode_batch(request.body)
         except BadBody as error:
             raise await self._unreadable(segment.PROTOCOL, basic, str(error), request) from None
         self._spend(basic or batch.write_key, len(batch.batch))
@@ -156,7 +157,7 @@ class Reception:
         """A visitor whom the tracker gave no id gets one in a cookie, as Snowplow's own collector does."""
         visit = request.visit
         if anonymous:  # and forgotten where it was known, as Snowplow's own collector does
-            known = cookie_value(request.scope.headers.get("cookie"), VISITOR_COOKIE) is not None
+            known = cookie_value(request.scope.headers, VISITOR_COOKIE) is not None
             return visit, _with_cookie(answer, "", 0) if known else answer
         if visit.visitor or not any(snowplow.unnamed(one) for one in payloads):
             return visit, answer

@@ -12,82 +12,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from streams.collector import values
 from streams.collector.events import BadBody, Implied, Outcome, Refused, Unusable, Visit, event_of, judged, link
-from streams.collector.lenient import read_leniently
 from streams.collector.mapping import Target, TrackerMapping, mapped_fields, profile_fields
+from streams.collector.segment_messages import Batch, Message, consent_denied, decode_message
 from streams.collector.values import instant, mapping, sequence, text
 from streams.wire.bad import BadRecord
 
 PROTOCOL: Final = "segment"
-#: Segment's own limits: of a message, and of messages in a batch.
+#: Segment's own limit of a message.
 MAX_MESSAGE_BYTES: Final = 32 * 1024
-MAX_BATCH: Final = 2_500
 TYPES: Final = ("identify", "page", "screen", "track", "alias", "group", "merge")
 _EMPTY: Final[Mapping[str, Any]] = {}
-
-
-class Message(msgspec.Struct, rename="camel", gc=False):
-    """One message. Everything may be anything, and is looked at when it is needed."""
-
-    type: Any = None
-    event: Any = None
-    name: Any = None
-    user_id: Any = None
-    anonymous_id: Any = None
-    previous_id: Any = None
-    group_id: Any = None
-    message_id: Any = None
-    timestamp: Any = None
-    original_timestamp: Any = None
-    sent_at: Any = None
-    properties: Any = None
-    traits: Any = None
-    context: Any = None
-    merge_properties: Any = None
-    write_key: Any = None
-
-
-class Batch(msgspec.Struct, rename="camel"):
-    """A batch; its messages stay bytes, so that each can be refused by itself, with its bytes."""
-
-    batch: list[msgspec.Raw]
-    sent_at: Any = None
-    context: Any = None
-    write_key: Any = None
-
-
-_MESSAGE: Final = msgspec.json.Decoder(Message)
-_BATCH: Final = msgspec.json.Decoder(Batch)
-
-
-def decode_message(body: bytes) -> Message:
-    """The message in a body. Raises BadBody."""
-    message: Message = _decoded(_MESSAGE, body)
-    return message
-
-
-def decode_batch(body: bytes) -> Batch:
-    """The batch in a body. Raises BadBody, also for more than MAX_BATCH messages."""
-    batch: Batch = _decoded(_BATCH, body)
-    if len(batch.batch) > MAX_BATCH:
-        raise BadBody(f"the batch has {len(batch.batch):,} messages; at most {MAX_BATCH:,} are taken")
-    return batch
-
-
-def consent_denied(context: Any, category: str | None) -> bool:
-    """Whether a message's context says that the person denied `category`: Segment's `consent.categoryPreferences`, or
-    RudderStack's `consentManagement.deniedConsentIds`.
-    """
-    if category is None:
-        return False
-    context = mapping(context)
-    denied = mapping(context.get("consentManagement")).get("deniedConsentIds")
-    if isinstance(denied, list) and category in denied:
-        return True
-    return mapping(mapping(context.get("consent")).get("categoryPreferences")).get(category) is False
 
 
 def batch_outcomes(
@@ -130,19 +66,6 @@ def message_outcomes(message: Message, visit: Visit, names: TrackerMapping, orig
     except Unusable as error:
         return [Refused(PROTOCOL, BadRecord("INVALID", f"{kind}: {error}"), original, reading.lead_id)]
     return reading.outcomes
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    try:
-        return read_leniently(decoder, body)
-    except msgspec.ValidationError as error:
-        raise BadBody(str(error).replace("`", "")) from None
-    except msgspec.DecodeError as error:
-        raise BadBody(f"not JSON: {error}") from None
-    except UnicodeDecodeError:
-        raise BadBody("not JSON: the text is not UTF-8") from None
-    except RecursionError:
-        raise BadBody("not JSON that anyone meant: nested too deeply") from None
 
 
 class _Reading:

@@ -153,7 +153,7 @@ async def _open(collector: Collector, metrics: CollectorMetrics, serving: Servin
     publisher = Publisher(serving.bootstrap)
     metrics.up.set_function(lambda: float(publisher.healthy))
     delivery = Delivery(publisher, codec, metrics, serving.truncate_addresses)
-    collector.open(delivery, lambda: publisher.ready, lambda: publisher.pausing)
+    collector.open(delivery, lambda: publisher.away)
     return publisher
 
 

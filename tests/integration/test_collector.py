@@ -332,6 +332,15 @@ def test_header_games_end_at_the_door(collector: RunningCollector) -> None:
     assert collector.get("/health/ready").status_code == 200
 
 
+def test_a_person_who_opted_out_is_left_alone_also_where_a_proxy_has_split_the_cookies(
+    collector: RunningCollector, address: str
+) -> None:
+    start = "GET /o.gif?l=split&e=m HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: a=b\r\n"
+    for more in ("Cookie: leadstream_optout=1\r\n", ""):
+        assert b" 200 OK" in spoken(collector, start + more + "\r\n")
+        assert len(events_of(address, "email-opens", "split")) == (0 if more else 1)
+
+
 def test_slow_clients_are_let_go_and_hold_up_nobody(collector: RunningCollector, address: str) -> None:
     """A hundred that never finish their headers, a hundred that never finish their bodies."""
     slow = [socket.create_connection(("127.0.0.1", collector.port)) for _ in range(200)]

@@ -366,6 +366,9 @@ def test_while_the_broker_is_away_every_tracker_keeps_its_events_and_then_delive
             """A page's timers, and what it hears, run only while it is looked at."""
             for page in pages.values():
                 page.wait_for_timeout(100)
+            # Snowplow's tracker sends what it keeps along with the next event, and has no timer of its own: neither for
+            # what was refused, nor for a request on which it gave up before it had an answer.
+            pages["snowplow"].evaluate("sp.trackPageView()")
 
         def all_refused() -> bool:
             live()
@@ -373,8 +376,6 @@ def test_while_the_broker_is_away_every_tracker_keeps_its_events_and_then_delive
 
         def delivered() -> bool:
             live()
-            # Snowplow's tracker sends what it keeps along with the next event, and has no timer of its own.
-            pages["snowplow"].evaluate("sp.trackPageView()")
             missing.difference_update(event["kind"] for event in events_of(broker.bootstrap, "activities"))
             return not missing
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from confluent_kafka import KafkaError
@@ -15,6 +15,7 @@ from streams.collector.metrics import CollectorMetrics
 from streams.collector.publisher import Publisher, Record, Unavailable
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
+from tests.processes import eventually
 
 NOW = 1_795_521_600_000
 CODEC = Codec()
@@ -116,24 +117,28 @@ async def test_the_good_and_the_bad_of_a_request_are_published_together_and_the_
     assert publisher.taken() == [("dead-letters", None), ("activities", b"u"), ("dead-letters", None)]
 
 
-async def test_a_producer_that_can_never_send_again_says_so() -> None:
+@pytest.fixture
+async def nowhere() -> AsyncIterator[Publisher]:
+    """A publisher whose broker can't be reached."""
     publisher = Publisher("127.0.0.1:1")
-    publisher.failed(KafkaError(KafkaError._MSG_TIMED_OUT), "activities")
-    assert not publisher.broken.done()
-    publisher.failed(KafkaError(KafkaError._FATAL), "activities")
-    publisher.failed(KafkaError(KafkaError._FATAL), "activities")
-    assert (await asyncio.wait_for(publisher.broken, 1)).code() == KafkaError._FATAL
-
-
-async def test_what_is_wrong_with_one_topic_holds_up_no_other_and_is_said_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    publisher = Publisher("127.0.0.1:1")
-    for _ in range(3):
-        publisher.failed(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "page-views")
-    assert publisher.healthy
-    assert not publisher.pausing
-    assert caplog.text.count("takes nothing for page-views") == 1
-    publisher.failed(KafkaError(KafkaError._MSG_TIMED_OUT), "page-views")
-    assert publisher.pausing
+    yield publisher
     await publisher.close(0)
+
+
+async def test_a_producer_that_can_never_send_again_says_so(nowhere: Publisher) -> None:
+    nowhere.failed(KafkaError(KafkaError._MSG_TIMED_OUT), "activities")
+    assert not nowhere.broken.done()
+    nowhere.failed(KafkaError(KafkaError._FATAL), "activities")
+    nowhere.failed(KafkaError(KafkaError._FATAL), "activities")
+    assert (await asyncio.wait_for(nowhere.broken, 1)).code() == KafkaError._FATAL
+
+
+async def test_when_a_record_is_not_confirmed_the_broker_is_asked_and_is_away_when_it_does_not_answer(
+    nowhere: Publisher,
+) -> None:
+    nowhere.failed(KafkaError(KafkaError._MSG_TIMED_OUT), "activities")
+    assert not nowhere.healthy
+    assert not nowhere.away
+    await asyncio.to_thread(eventually, lambda: nowhere.away, "nobody asks")
+    with pytest.raises(Unavailable, match="a moment ago"):
+        await nowhere.publish([Record("page-views", b"u", b"")])

@@ -16,6 +16,7 @@ from streams.collector import keys, privacy, values
 from streams.collector.keys import Allowance, BadWriteKeys, WriteKeys, basic_user, read_write_keys
 from streams.collector.limits import MAX_BODY_BYTES, Admission, BodyReader, NotGzip, TooLarge, unzipped
 from streams.collector.mapping import BadMapping, read_mapping
+from tests.unit.collector.headers import Headers
 
 KEY = "a-key-of-enough-characters"
 
@@ -177,7 +178,13 @@ async def test_more_than_can_be_handled_at_once_is_not_admitted() -> None:
     ],
 )
 def test_a_person_who_says_no_is_heard(headers: dict[str, str], out: bool) -> None:
-    assert privacy.opted_out(headers) is out  # type: ignore[arg-type]
+    assert privacy.opted_out(Headers(headers)) is out
+
+
+def test_a_cookie_is_found_on_whichever_line_it_comes() -> None:
+    lines = Headers({"cookie": ["a=b; leadstream_visitor=v", "c=d; leadstream_optout=1"]})
+    assert privacy.opted_out(lines)
+    assert [privacy.cookie_value(lines, name) for name in ("leadstream_visitor", "c", "d")] == ["v", "d", None]
 
 
 @pytest.mark.parametrize(

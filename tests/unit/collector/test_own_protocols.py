@@ -190,6 +190,17 @@ def test_a_booking_that_is_rescheduled_again_and_again_is_one_booking_at_every_m
     assert {last["demo-bookings"]["booking_id"]} == live
 
 
+def test_a_no_show_that_the_host_takes_back_is_a_booking_again_as_often_as_that_happens() -> None:
+    news = [calendly("invitee.created")]
+    for minute, event in enumerate(("created", "deleted", "created", "deleted")):
+        news.append(calendly(f"invitee_no_show.{event}") | {"created_at": f"2026-11-24T11:{minute:02}:00.000000Z"})
+    found = [booked(one)["demo-bookings"] for one in news]
+    assert [one["status"] for one in found] == ["BOOKED", "NO_SHOW", "BOOKED", "NO_SHOW", "BOOKED"]
+    assert len({one["booking_id"] for one in found}) == 1
+    assert len({one["event_id"] for one in found}) == 5
+    assert booked(news[2])["demo-bookings"]["event_id"] == found[2]["event_id"]  # sent again, it is the same event
+
+
 @pytest.mark.parametrize("odd", [5, True, "text", {"a": 1}, [None], [[]]])
 def test_answers_that_are_none_cost_no_booking(odd: object) -> None:
     assert booked(calendly("invitee.created", questions_and_answers=odd))["demo-bookings"]["status"] == "BOOKED"

@@ -21,6 +21,7 @@ from streams.collector.keys import WriteKeys
 from streams.collector.mapping import read_mapping
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.reception import Reception, Request, Settings
+from tests.unit.collector.headers import Headers
 
 KEY, SECRET = "a-key-of-enough-characters", b"a signing secret"
 NOW = 1_795_521_600_000
@@ -44,7 +45,7 @@ class Scope:
     method = "POST"
 
     def __init__(self, path: str, query: str, headers: dict[str, str]) -> None:
-        self.path, self.query_string, self.headers = path, query, headers
+        self.path, self.query_string, self.headers = path, query, Headers(headers)
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ async def test_what_becomes_dead_letters_is_paid_for_by_whoever_has_a_key(
 async def test_whoever_asks_for_the_head_alone_is_answered_and_not_counted(delivery: RecordingDelivery) -> None:
     assets = {"guide": Asset("https://cdn.example/guide.pdf")}
     collector = Collector(Settings(WriteKeys(None), read_mapping(), assets, None, (), None), CollectorMetrics())
-    collector.open(delivery, lambda: True, lambda: False)  # type: ignore[arg-type]
+    collector.open(delivery, lambda: False)  # type: ignore[arg-type]
     for path, status in (("/d/guide", 302), ("/o.gif", 200), ("/tracker.js", 200), ("/health/ready", 200)):
         for method, counted in (("HEAD", 0), ("GET", 1 if path in ("/d/guide", "/o.gif") else 0)):
             delivery.outcomes.clear()
@@ -171,7 +172,7 @@ async def test_while_the_broker_is_known_to_be_away_no_body_is_read(delivery: Re
     settings = Settings(WriteKeys(None), read_mapping(), {}, None, (), None)
     collector = Collector(settings, CollectorMetrics())
     away = True
-    collector.open(delivery, lambda: not away, lambda: away)  # type: ignore[arg-type]
+    collector.open(delivery, lambda: away)  # type: ignore[arg-type]
     read = 0
 
     async def body() -> bytes:

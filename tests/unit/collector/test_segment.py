@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.collector import segment
 from streams.collector.events import Accepted, BadBody, Implied, Outcome, Refused, Visit
 from streams.collector.mapping import read_mapping
-from streams.collector.segment import batch_outcomes, consent_denied, decode_batch, decode_message
+from streams.collector.segment import TYPES, batch_outcomes, message_outcomes
+from streams.collector.segment_messages import Message, consent_denied, decode_batch, decode_message
 from streams.topics import TOPICS
 from streams.wire.codec import Codec
 from streams.wire.limits import MAX_ATTRIBUTES
@@ -28,7 +28,7 @@ SERVER = Visit(NOW)
 
 def outcomes(message: dict[str, Any], visit: Visit = SERVER) -> list[Outcome]:
     body = json.dumps({"messageId": "m-1", **message}).encode()
-    return segment.message_outcomes(decode_message(body), visit, MAPPING, body)
+    return message_outcomes(decode_message(body), visit, MAPPING, body)
 
 
 def events(message: dict[str, Any], visit: Visit = SERVER) -> dict[str, dict[str, Any]]:
@@ -328,11 +328,11 @@ def test_half_a_character_and_numbers_that_are_none_cost_nothing_of_a_batch() ->
 
 @pytest.mark.parametrize("odd", [5, True, 1.5, "text", {"a": 1}, [None], [[1]], [{}]])
 @pytest.mark.parametrize("field", ["mergeProperties", "context", "properties", "traits"])
-@pytest.mark.parametrize("kind", segment.TYPES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_a_field_of_another_type_is_as_good_as_missing(kind: str, field: str, odd: object) -> None:
     message = {"type": kind, "userId": "u", "previousId": "p", "event": "x", "name": "n", field: odd}
     body = json.dumps(message).encode()
-    found = segment.message_outcomes(decode_message(body), SERVER, MAPPING, body)
+    found = message_outcomes(decode_message(body), SERVER, MAPPING, body)
     assert all(isinstance(one, Refused) is (kind == "merge") for one in found)
 
 
@@ -369,13 +369,12 @@ _json = st.recursive(
     max_leaves=8,
 )
 _fields = [
-    field.encode_name if hasattr(field, "encode_name") else field.name
-    for field in msgspec.structs.fields(segment.Message)
+    field.encode_name if hasattr(field, "encode_name") else field.name for field in msgspec.structs.fields(Message)
 ]
 
 
 @given(
-    st.sampled_from(segment.TYPES),
+    st.sampled_from(TYPES),
     st.dictionaries(st.sampled_from(_fields), _json),
     st.dictionaries(st.sampled_from(["email", "company", "address", "url", "value", "ip", "page", "traits"]), _json),
 )
@@ -384,7 +383,7 @@ def test_whatever_a_message_holds_it_is_events_that_can_be_written_or_a_refusal(
 ) -> None:
     base = {"userId": "u", "event": "Signed Up", "properties": inner, "traits": inner, "context": inner}
     body = msgspec.json.encode({**base, **fields, "type": kind})
-    found = segment.message_outcomes(decode_message(body), BROWSER, MAPPING, body)
+    found = message_outcomes(decode_message(body), BROWSER, MAPPING, body)
     assert found or kind == "alias"
     for one in found:
         if isinstance(one, Accepted):
