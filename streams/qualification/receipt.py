@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -64,20 +65,29 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
     """What does not add up in a Qualification record, in words; empty when all of it does.
 
     Needs nothing but the record: each group's lines must add up to its raw value, each contribution must have faded by
-    the group's half-life, the clamped values must add up to interest, the fit points to fit. Times may be ms, as in
-    Avro's bytes, aware datetimes, as Avro's readers make of them, or RFC 3339, as `leadstream tail` prints them.
+    the group's half-life, the clamped values must add up to interest, the fit points to fit, and interest must reach
+    the threshold that is stated (0: what held asks for no interest). No group may be stated twice. Times may be ms, as
+    in Avro's bytes, aware datetimes, as Avro's readers make of them, or RFC 3339, as `leadstream tail` prints them.
     """
     wrong: list[str] = []
     groups = {line["group"]: line for line in record["groups"]}
     at = _milliseconds(record["occurred_at"])
+    wrong += [f"{name} is stated {times} times" for name, times in _repeated(record["groups"])]
+    threshold, interest = record["threshold"], record["interest"]
+    if threshold and not interest >= threshold - max(TOLERANCE, _SHARE * abs(threshold)):
+        wrong.append(f"interest: {interest!r}, but {threshold!r} is to be reached")
     for name, line in groups.items():
         lines = [one for one in record["evidence"] if one["group"] == name]
         _compare_sum(wrong, f"evidence of {name}", [one["points_now"] for one in lines], line["raw"])
         _compare(wrong, f"clamp of {name}", clamp(line["raw"], line["floor"], line["cap"]), line["clamped"])
+        half_life = round(line["half_life_s"] * 1000)
+        if half_life <= 0:
+            wrong.append(f"half-life of {name}: {line['half_life_s']!r} seconds")
+            continue
         for one in lines:
             if one["name"] != OTHER:
                 made = _milliseconds(one["occurred_at"])
-                now = value_at(one["points"], made, at, round(line["half_life_s"] * 1000))
+                now = value_at(one["points"], made, at, half_life)
                 _compare(wrong, f"decay of {one['name']} in {name}", now, one["points_now"])
     for one in record["evidence"]:
         if one["group"] not in groups:
@@ -85,6 +95,10 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
     _compare_sum(wrong, "groups", [line["clamped"] for line in groups.values()], record["interest"])
     _compare_sum(wrong, "fit points", [line["points"] for line in record["fit_evidence"]], record["fit"])
     return wrong
+
+
+def _repeated(groups: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    return [(name, times) for name, times in Counter(line["group"] for line in groups).items() if times > 1]
 
 
 def _milliseconds(time: int | datetime | str) -> int:
