@@ -122,7 +122,7 @@ def test_every_file_is_part_of_a_kustomization_and_every_patch_finds_its_target(
             file
             for key in ("configMapGenerator", "secretGenerator")
             for one in said.get(key, ())
-            for file in one["files"]
+            for file in one.get("files", ())
         }
         assert here <= {*said["resources"], *generated}
         for patch in said.get("patches", ()):
