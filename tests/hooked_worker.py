@@ -1,6 +1,7 @@
 """`leadstream worker` with two switches for tests: files, named by variables, that hold it up while they exist.
 
-SILENT_WHILE: its consumer fetches nothing and says nothing, as one that did not survive an outage.
+SILENT_WHILE: its consumer fetches nothing and says nothing, as one that did not survive an outage; a file beside it,
+`.heard`, says that it has begun to.
 HELD_WHILE: its restores wait before they read.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from streams.cli import main
@@ -21,6 +23,7 @@ _fetch, _restore = ChunkConsumerThread._fetch_records, engine.restore
 
 async def _fetch_or_not(self: ChunkConsumerThread, *args: Any, **kwargs: Any) -> Any:
     if os.path.exists(_silent):  # noqa: ASYNC240 (a local file, of a test)
+        Path(f"{_silent}.heard").touch()  # noqa: ASYNC240
         await asyncio.sleep(0.1)
         return {}
     return await _fetch(self, *args, **kwargs)
