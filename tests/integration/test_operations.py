@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from confluent_kafka import Producer
 
 from streams.engine.envelope import PAYLOAD
@@ -33,6 +34,7 @@ from tests.prometheus import Series, promtool
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.prometheus]
 
+KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes" / "base"
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
 SECONDS = 20.0
 _WINDOWS = {"$__rate_interval": "8s", "$__range": "90s"}
@@ -139,6 +141,22 @@ def test_sales_response_and_rests_are_those_that_were_published(bed: Bed) -> Non
     assert value(bed, "max(leads_consumer_lag_seconds)") == 0
     assert value(bed, "sum(leads_running_partitions)") == 4
     assert value(bed, 'leads_commits_total{outcome="committed"}') == value(bed, "leads_commit_seconds_count")
+
+
+def test_every_probe_of_the_pods_is_answered_where_they_ask(bed: Bed) -> None:
+    asked = 0
+    for path in sorted(KUBERNETES.glob("*.yaml")):
+        for one in yaml.safe_load_all(path.read_text()):
+            if one["kind"] not in ("Deployment", "StatefulSet"):
+                continue
+            (container,) = one["spec"]["template"]["spec"]["containers"]
+            ports = {"metrics": getattr(bed.ports, container["name"]), "http": bed.collector.port}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                where = container[probe]["httpGet"]
+                address = f"http://127.0.0.1:{ports[where['port']]}{where['path']}"
+                assert requests.get(address, timeout=10).status_code == 200, address
+                asked += 1
+    assert asked == 9
 
 
 # --- dashboards and alerts --------------------------------------------------------------------------------------------
