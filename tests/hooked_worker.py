@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from streams.cli import main
-from streams.engine import engine
+from streams.engine import takeover
 from streams.engine.transport import ChunkConsumerThread
 
 _silent, _held = os.environ["SILENT_WHILE"], os.environ["HELD_WHILE"]
-_fetch, _restore = ChunkConsumerThread._fetch_records, engine.restore
+_fetch, _restore = ChunkConsumerThread._fetch_records, takeover.restore
 
 
 async def _fetch_or_not(self: ChunkConsumerThread, *args: Any, **kwargs: Any) -> Any:
@@ -36,7 +36,7 @@ def _restore_later(*arguments: Any) -> Any:
 
 
 ChunkConsumerThread._fetch_records = _fetch_or_not  # type: ignore[method-assign]
-engine.restore = _restore_later
+takeover.restore = _restore_later
 
 if __name__ == "__main__":
     main()
