@@ -197,8 +197,10 @@ def ensure_topics(
     topics: Iterable[Topic] | None = None,
     replication: Replication = AS_IT_IS,
     change: bool = True,
+    shorten: bool = False,
 ) -> TopicReport:
-    """Create the topics that are missing and put the settings of the others right; without `change` just look.
+    """Create the topics that are missing and put the settings of the others right; without `change` just look. A
+    retention that is longer than the table's is left, and reported, unless we are to `shorten` it.
 
     `topics` are by default all of the topic table and the workers' changelog. Without `partitions`, new topics get as
     many as the existing ones have, or 12. A topic with another number of partitions is left alone and reported as
@@ -214,8 +216,10 @@ def ensure_topics(
         partitions = len(existing[here[0].name].partitions) if here else DEFAULT_PARTITIONS
     admin = admin_client(bootstrap)
     drift = shapes(here, existing, partitions, replication.factor)
-    differing, uncompared, kept = compare(admin, here)
-    drift += outlived(wanted, kept)
+    found = compare(admin, here)
+    differing, longer = (found.drift + found.longer, []) if shorten else (found.drift, found.longer)
+    shortened = {one.topic: int(one.wanted) for one in found.longer if shorten}
+    drift += outlived(wanted, {**found.kept, **shortened})
     if change:
         create(admin, missing, partitions, replication)
     else:
@@ -226,5 +230,6 @@ def ensure_topics(
         created=tuple(topic.name for topic in missing) if change else (),
         mended=tuple(differing) if mended else (),
         drift=tuple(drift if mended else [*drift, *differing]),
-        uncompared=tuple(uncompared),
+        longer=tuple(longer),
+        uncompared=tuple(found.unseen),
     )

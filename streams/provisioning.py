@@ -40,13 +40,15 @@ class Drift:
 @dataclass(frozen=True, slots=True)
 class TopicReport:
     """What was found and done. `mended` were put right; `drift` was not, since it can't be, we may not, or were told to
-    change nothing. `uncompared`: topics whose settings we may not see.
+    change nothing. `longer` are topics that somebody keeps for longer than the table says, and that were left so: to
+    shorten that deletes records. `uncompared`: topics whose settings we may not see.
     """
 
     partitions: int
     created: tuple[str, ...] = ()
     mended: tuple[Drift, ...] = ()
     drift: tuple[Drift, ...] = ()
+    longer: tuple[Drift, ...] = ()
     uncompared: tuple[str, ...] = ()
 
 
@@ -118,11 +120,12 @@ def _await_served(admin: AdminClient, topics: Iterable[Topic], partitions: int) 
 
 
 class Comparison(NamedTuple):
-    """`drift` are settings that differ from the topic table, `unseen` topics whose settings we may not see, `kept` how
-    long each topic is kept, in ms, -1 for ever.
+    """`drift` are settings that differ from the topic table, `longer` those that keep records for longer than it says,
+    `unseen` topics whose settings we may not see, `kept` how long each topic is kept, in ms, -1 for ever.
     """
 
     drift: list[Drift]
+    longer: list[Drift]
     unseen: list[str]
     kept: dict[str, int]
 
@@ -130,17 +133,16 @@ class Comparison(NamedTuple):
 def compare(admin: AdminClient, topics: Iterable[Topic]) -> Comparison:
     """The settings of topics that are there, beside the table's.
 
-    Settings that the table doesn't name, and a shorter retention, are the operator's. Raises TopicsFailed.
+    Settings that the table doesn't name, and a shorter retention, are the operator's. A longer one is too, until we are
+    asked to shorten it: that deletes. Raises TopicsFailed.
     """
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import ConfigResource, ResourceType
 
     by_name = {topic.name: topic for topic in topics}
-    found: list[Drift] = []
-    unseen: list[str] = []
-    kept: dict[str, int] = {}
+    comparison = Comparison([], [], [], {})
     if not by_name:
-        return Comparison(found, unseen, kept)
+        return comparison
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in by_name]
     for resource, outcome in admin.describe_configs(resources, request_timeout=_ADMIN_SECONDS).items():
         try:
@@ -148,14 +150,16 @@ def compare(admin: AdminClient, topics: Iterable[Topic]) -> Comparison:
         except KafkaException as error:
             if not is_denied(error.args[0]):
                 raise TopicsFailed(f"Kafka did not let us compare topics: {error.args[0].str()}.") from None
-            unseen.append(resource.name)
+            comparison.unseen.append(resource.name)
             continue
-        kept[resource.name] = int(current["retention.ms"].value)
+        comparison.kept[resource.name] = int(current["retention.ms"].value)
         for setting, value in by_name[resource.name].config.items():
-            has = current[setting].value if setting in current else "unknown to this broker"
-            if has != value and not _is_kept_shorter(setting, str(has), value):
-                found.append(Drift(resource.name, setting, str(has), value))
-    return Comparison(found, unseen, kept)
+            has = str(current[setting].value) if setting in current else "unknown to this broker"
+            if has == value or _is_kept_shorter(setting, has, value):
+                continue
+            differs = comparison.longer if _is_kept_longer(setting, has, value) else comparison.drift
+            differs.append(Drift(resource.name, setting, has, value))
+    return comparison
 
 
 def mend(admin: AdminClient, drift: Iterable[Drift]) -> bool:
@@ -201,16 +205,18 @@ def outlived(topics: Iterable[Topic], kept: Mapping[str, int]) -> list[Drift]:
     """
 
     def lasts(topic: Topic) -> float:
-        found = kept.get(topic.name, -1)
-        # Longer than the table says is drift already, and is put right.
-        return min(float("inf") if found < 0 else found, int(topic.config["retention.ms"]))
+        found = kept.get(topic.name, int(topic.config["retention.ms"]))
+        return float("inf") if found < 0 else found
+
+    def said(lasting: float) -> str:
+        return "for ever" if lasting == float("inf") else f"{lasting:.0f} ms"
 
     inputs = {topic.name: lasts(topic) for topic in topics if topic.role == "input"}
     if "erasures" not in inputs or inputs["erasures"] >= max(inputs.values()):
         return []
     name = max(inputs, key=inputs.__getitem__)
-    wanted = f"at least {inputs[name]:.0f} ms, as {name}"
-    return [Drift("erasures", RETENTION_OF_ERASURES, f"{inputs['erasures']:.0f} ms", wanted)]
+    wanted = f"at least {said(inputs[name])}, as {name}"
+    return [Drift("erasures", RETENTION_OF_ERASURES, said(inputs["erasures"]), wanted)]
 
 
 def is_denied(error: Any) -> bool:
@@ -223,3 +229,8 @@ def is_denied(error: Any) -> bool:
 def _is_kept_shorter(setting: str, has: str, wanted: str) -> bool:
     """Whether somebody keeps less than we do: how long what people did may be kept is not ours to say."""
     return setting in ("retention.ms", "max.compaction.lag.ms") and has.isdigit() and int(has) < int(wanted)
+
+
+def _is_kept_longer(setting: str, has: str, wanted: str) -> bool:
+    """Whether somebody keeps records for longer than we do. -1 is for ever."""
+    return setting == "retention.ms" and (has == "-1" or (has.isdigit() and int(has) > int(wanted)))

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,8 +30,9 @@ from streams.local.demo.journeys import journeys
 from streams.monitoring.dashboards import BOARDS, PIPELINE, Board
 from streams.monitoring.dashboards.pictures import plot_boards
 from streams.wire.codec import Codec
+from streams.wire.jsonlines import Line, parse_line
 from tests.integration.collector_bed import RunningCollector, running_collector
-from tests.processes import eventually, free_port, leadstream
+from tests.processes import await_ready, end, eventually, free_port
 from tests.prometheus import Prometheus, running_prometheus
 from tests.relay_bed import running_relay, webhook
 from tests.servers import Answer, Subscriber, serving
@@ -52,38 +53,41 @@ class HookedWorker:
 
     def __init__(self, bootstrap: str, folder: Path, *arguments: str) -> None:
         self.log = folder / "worker.log"
-        #: While these files are there, it fetches nothing, and its restores wait.
-        self.silent, self.held = folder / "silent", folder / "held"
+        self._silent = folder / "silent"
+        #: While this file is there, its restores wait.
+        self.held = folder / "held"
         self._command = [sys.executable, "-m", "tests.hooked_worker", "worker", "--bootstrap", bootstrap, *arguments]
         self.process: subprocess.Popen[bytes] | None = None
         self._readies = 0
 
     def start(self) -> None:
         self._readies = self._ready_lines()
-        env = {**os.environ, "SILENT_WHILE": str(self.silent), "HELD_WHILE": str(self.held)}
+        env = {**os.environ, "SILENT_WHILE": str(self._silent), "HELD_WHILE": str(self.held)}
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(self._command, stdout=out, stderr=subprocess.STDOUT, env=env)
 
     def await_ready(self) -> None:
-        process = self.process
-        assert process is not None
-        eventually(
-            lambda: process.poll() is not None or self._ready_lines() > self._readies,
-            f"the worker is not ready, see {self.log}",
-        )
-        assert process.poll() is None, self.log.read_text()
+        assert self.process is not None
+        await_ready(self.process, lambda: self._ready_lines() > self._readies, self.log)
 
     def _ready_lines(self) -> int:
         return self.log.read_text().count("\nready ") if self.log.exists() else 0
 
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """It fetches nothing, from the beginning of the block to its end."""
+        heard = Path(f"{self._silent}.heard")
+        heard.unlink(missing_ok=True)
+        self._silent.touch()
+        try:
+            eventually(heard.exists, "the worker does not hear that it should fetch nothing")
+            yield
+        finally:
+            self._silent.unlink()
+
     def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(20)
+        if self.process is not None:
+            end(self.process)
 
 
 class Bed(NamedTuple):
@@ -111,8 +115,10 @@ class Bed(NamedTuple):
 
 
 @contextmanager
-def running_bed(folder: Path, rules: Sequence[Path] = (), *arguments: str) -> Iterator[Bed]:
-    """`arguments` go to worker, collector and relay. Ended with the block."""
+def running_bed(
+    folder: Path, rules: Sequence[Path] = (), *arguments: str, of_worker: Sequence[str] = ()
+) -> Iterator[Bed]:
+    """`arguments` go to worker, collector and relay, `of_worker` to the worker alone. Ended with the block."""
     for name in ("worker", "collector", "relay"):
         (folder / name).mkdir(parents=True)
     with ExitStack() as stack:
@@ -120,7 +126,7 @@ def running_bed(folder: Path, rules: Sequence[Path] = (), *arguments: str) -> It
         ensure_topics(broker.bootstrap, partitions=PARTITIONS)
         ports = Ports(free_port(), free_port(), free_port())
         metrics = [("--metrics-port", str(port), *arguments) for port in ports]
-        worker = HookedWorker(broker.bootstrap, folder / "worker", "--session-timeout", "6", *metrics[0])
+        worker = HookedWorker(broker.bootstrap, folder / "worker", "--session-timeout", "6", *metrics[0], *of_worker)
         stack.callback(worker.stop)
         worker.start()
         worker.await_ready()
@@ -170,12 +176,12 @@ def _publish(
 ) -> None:
     producer, codec = Producer(producer_config(bootstrap)), Codec()
     begin = time.time()
-    for number, (topic, event) in enumerate(happenings):
+    for number, (topic, one) in enumerate(happenings):
         if stop.wait(max(0.0, begin + number * seconds / len(happenings) - time.time())):
             return
         if live:
-            event["occurred_at"] = int(time.time() * 1000)
-        producer.produce(topic, codec.encode(topic, event), event["lead_id"].encode())
+            one["occurred_at"] = int(time.time() * 1000)
+        producer.produce(topic, codec.encode(topic, one), one["lead_id"].encode())
         if number % 100 == 0:
             producer.produce("page-views", b"of an old tracker", b"visitor")
         producer.poll(0)
@@ -201,18 +207,33 @@ def _visits(bed: Bed, stop: threading.Event) -> None:
 
 def sales_answers(bed: Bed) -> None:
     """Four leads book demos, and sales answers each; one waits in vain beyond its SLA."""
-    now = time.time_ns() // 1_000_000
     lines = []
     for number, (disposition, reason) in enumerate(_ANSWERS):
         lead = f"asks-{number}"
-        lines.append(_line("demo-bookings", lead, now - 60_000, booking_id="b", status="BOOKED"))
-        lines.append(_line("sales-feedback", lead, now - 50_000, disposition=disposition, reason=reason))
-    answer = leadstream("publish", "--bootstrap", bed.broker.bootstrap, "-", input="\n".join(lines).encode())
-    assert answer.returncode == 0, answer.stderr
+        lines.append(event("demo-bookings", lead, -60, booking_id="b", status="BOOKED"))
+        lines.append(event("sales-feedback", lead, -50, disposition=disposition, reason=reason))
+    publish(bed, lines)
 
 
-def _line(topic: str, lead_id: str, at: int, **fields: object) -> str:
-    return json.dumps({"topic": topic, "event": {"lead_id": lead_id, "occurred_at": at, **fields}})
+def bookings(name: str, count: int) -> list[Happening]:
+    """Of leads of their own, SQLs by it."""
+    return [event("demo-bookings", f"{name}-{number}", booking_id="b", status="BOOKED") for number in range(count)]
+
+
+def event(topic: str, lead_id: str, after_s: float = 0.0, **fields: object) -> Happening:
+    """An event that occurs now, or `after_s` seconds later."""
+    return topic, {"lead_id": lead_id, "occurred_at": int((time.time() + after_s) * 1000), **fields}
+
+
+def publish(bed: Bed, happenings: Iterable[Happening]) -> None:
+    """Publish events at once, as lines of JSON are: what is missing is filled in."""
+    producer, codec = Producer(producer_config(bed.broker.bootstrap)), Codec()
+    for topic, one in happenings:
+        line = parse_line(json.dumps({"topic": topic, "event": one}).encode())
+        assert isinstance(line, Line), line
+        producer.produce(topic, codec.encode(topic, line.event), one["lead_id"].encode())
+        producer.poll(0)
+    assert producer.flush(30) == 0
 
 
 def caught_up(bed: Bed) -> None:

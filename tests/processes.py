@@ -1,4 +1,4 @@
-"""leadstream's commands as processes of a test: started, waited for, ended by their own pid."""
+"""Processes of a test, leadstream's commands and others: started, waited for, ended by their own pid."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,29 +26,45 @@ def leadstream(
 
 @contextmanager
 def running(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs in the foreground, ended when the block is left. Its output goes to `log`."""
+    """A command of leadstream that runs in the foreground; see `running_program`."""
+    with running_program(log, [LEADSTREAM, *arguments], env) as process:
+        yield process
+
+
+@contextmanager
+def running_program(
+    log: Path, command: Sequence[str | Path], env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program, ended when the block is left. Its output goes to `log`."""
     with log.open("ab") as out:
-        process = subprocess.Popen([LEADSTREAM, *arguments], stdout=out, stderr=subprocess.STDOUT, env=env)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
         try:
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(20)
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL for who does not heed it."""
+    process.terminate()  # does nothing to one that has ended
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(20)
+
+
+def await_ready(process: subprocess.Popen[bytes], ready: Callable[[], object], log: Path) -> None:
+    """Wait until the process is ready; fail with its log when it ends before."""
+    eventually(lambda: process.poll() is not None or ready(), f"not ready, see {log}")
+    assert process.poll() is None, log.read_text()
 
 
 @contextmanager
 def running_worker(bootstrap: str, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that is assigned and restored."""
     with running(log, "worker", "--bootstrap", bootstrap, *arguments) as process:
-        eventually(
-            lambda: process.poll() is not None or "ready " in log.read_text(),
-            f"the worker is not ready, see {log}",
-        )
-        assert process.poll() is None, log.read_text()
+        await_ready(process, lambda: "ready " in log.read_text(), log)
         yield process
 
 

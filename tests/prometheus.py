@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tests.debian import NoPackage, unpacked
-from tests.processes import eventually, free_port
+from tests.processes import await_ready, eventually, free_port, running_program
 
 _MISSING = (
     "These tests need prometheus and promtool on the path (version 2.42 or later). On Debian and Ubuntu they bring "
@@ -62,10 +61,15 @@ class Series(NamedTuple):
 
 
 class Prometheus:
-    """A running server."""
+    """A running server. `folder` has a file of targets for each job, as a discovery would write it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self._folder = folder
+
+    def discover(self, job: str, ports: Sequence[int]) -> None:
+        """From now on the job has these targets."""
+        discovered(self._folder, job, ports)
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The data of an answer of the API. Raises AssertionError with Prometheus' own words."""
@@ -96,9 +100,31 @@ class Prometheus:
     def firing(self) -> set[str]:
         return {one["labels"]["alertname"] for one in self.get("alerts")["alerts"] if one["state"] == "firing"}
 
+    def await_alerts(self, *names: str) -> None:
+        """Wait until each has fired, be it for a moment."""
+        missing = set(names)
+
+        def all_fired() -> bool:
+            missing.difference_update(self.firing())
+            return not missing
+
+        eventually(all_fired, f"not all of {names} fired", 90)
+
+    def await_quiet(self, *names: str) -> None:
+        """Wait until none of these fires."""
+        eventually(lambda: not self.firing() & set(names), f"{names} do not stop", 90)
+
 
 def _point(pair: Sequence[Any]) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
+
+
+def discovered(folder: Path, job: str, ports: Sequence[int]) -> Path:
+    """The file that says what a job's targets are."""
+    file = folder / f"{job}.json"
+    whole = file.with_suffix(".new")
+    whole.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]))
+    return whole.replace(file)
 
 
 @contextmanager
@@ -109,7 +135,7 @@ def running_prometheus(
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
     scrapes = [
-        {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}]}
+        {"job_name": job, "file_sd_configs": [{"files": [str(discovered(folder, job, ports))]}]}
         for job, ports in targets.items()
     ]
     times = {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every}
@@ -122,20 +148,10 @@ def running_prometheus(
         programs().prometheus, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
     ]  # fmt: skip
-    with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "GOMAXPROCS": "1"})
-    server = Prometheus(port)
-    try:
-        eventually(lambda: process.poll() is not None or _serves(server, targets), f"not ready, see {log}")
-        assert process.poll() is None, log.read_text()
+    server = Prometheus(port, folder)
+    with running_program(log, command, {**os.environ, "GOMAXPROCS": "1"}) as process:
+        await_ready(process, lambda: _serves(server, targets), log)
         yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
 
 
 def _serves(server: Prometheus, targets: Mapping[str, Sequence[int]]) -> bool:
@@ -143,11 +159,3 @@ def _serves(server: Prometheus, targets: Mapping[str, Sequence[int]]) -> bool:
         return len(server.now("up")) == sum(map(len, targets.values()))
     except (OSError, AssertionError):
         return False
-
-
-def settled(server: Prometheus, query: str, wanted: float, patience: float = 60.0) -> None:
-    """Wait until a query has this value."""
-    deadline = time.monotonic() + patience
-    while (found := server.value(query)) != wanted:
-        assert time.monotonic() < deadline, f"{query} is {found}, not {wanted}"
-        time.sleep(0.2)

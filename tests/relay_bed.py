@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from streams.kafka import client_config, producer_config, require_topics
 from streams.relay.settings import TOPICS
 from tests.kafka_topics import CODEC, records_of
-from tests.processes import LEADSTREAM, eventually
+from tests.processes import LEADSTREAM, await_ready, running_program
 from tests.relay_records import topic_of
 
 #: A Standard Webhooks secret that is nobody's.
@@ -51,13 +50,6 @@ def hubspot(url: str, **settings: Any) -> dict[str, Any]:
 def salesforce(url: str, **settings: Any) -> dict[str, Any]:
     oauth = {"client_id": "client-1", "client_secret": {"env": "SALESFORCE_SECRET"}}
     return {"type": "salesforce", "url": url, "oauth": oauth, **QUICK, **settings}
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def newcomer(bootstrap: str, app: str, *targets: str) -> str:
@@ -105,25 +97,12 @@ def running_relay(
     """A relay that reads its topics; its output is in `folder/log`."""
     file, log = folder / "targets.yaml", folder / "log"
     file.write_text(json.dumps({"targets": dict(targets), **sections}))  # JSON is YAML
-    command = [LEADSTREAM, "relay", "--bootstrap", bootstrap, "--targets", str(file), "--app", app, *arguments]
-    with log.open("ab") as out:
-        begins = log.stat().st_size
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **SECRETS})
-        try:
-            eventually(
-                lambda: process.poll() is not None or "ready " in log.read_text()[begins:],
-                f"the relay is not ready, see {log}",
-            )
-            assert process.poll() is None, log.read_text()
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait(20)
+    command = [LEADSTREAM, "relay", "--bootstrap", bootstrap, "--targets", file, "--app", app, *arguments]
+    log.touch()
+    begins = log.stat().st_size
+    with running_program(log, command, {**os.environ, **SECRETS}) as process:
+        await_ready(process, lambda: "ready " in log.read_text()[begins:], log)
+        yield process
 
 
 def letters_of(bootstrap: str, target: str) -> list[dict[str, Any]]:

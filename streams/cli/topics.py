@@ -40,6 +40,13 @@ def topics(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing: exit 1 when something is missing or differs.")
     ] = False,
+    shorten_retention: Annotated[
+        bool,
+        typer.Option(
+            "--shorten-retention",
+            help="Shorten also what is kept for longer than leadstream needs. Kafka then deletes what is older.",
+        ),
+    ] = False,
     acls: Annotated[
         bool, typer.Option("--acls", help="Print who needs which rights, as arguments of kafka-acls.sh, and end.")
     ] = False,
@@ -49,7 +56,8 @@ def topics(
     """Create missing topics, put settings right, report drift.
 
     A wrong number of partitions can't be put right: leads would part from their state. It is reported, as is a wrong
-    number of copies, and the exit code is 1. In production, keep three copies and let writes wait for two.
+    number of copies, and the exit code is 1. Topics that you keep for longer than leadstream needs are reported and
+    left so. In production, keep three copies and let writes wait for two.
 
     Examples:
 
@@ -81,6 +89,7 @@ def topics(
         (relay_memory_topic(app), relay_retries_topic(app)),
         replication=Replication(replication_factor, min_insync_replicas),
         change=not check,
+        shorten=shorten_retention,
     )
     for name in report.created:
         print(f"created {name}")
@@ -88,14 +97,19 @@ def topics(
         print(f"mended  {drift.topic}: {drift.setting} was {drift.found}, is {drift.wanted}")
     for drift in report.drift:
         print(f"drift   {drift}", file=sys.stderr)
+    for longer in report.longer:
+        print(f"drift   {longer}", file=sys.stderr)
+    if report.longer:
+        print("What you keep for longer is left so; --shorten-retention makes Kafka delete it.", file=sys.stderr)
     if report.uncompared:
         print(f"unseen  the settings of {', '.join(report.uncompared)}", file=sys.stderr)
     if report.drift or report.uncompared:
         settings = {drift.setting: drift for drift in report.drift}
         for line in _advice(settings, check, bool(report.uncompared)):
             print(line, file=sys.stderr)
+    if report.drift or report.uncompared or (check and report.longer):
         raise typer.Exit(1)
-    if not report.created and not report.mended:
+    if not report.created and not report.mended and not report.longer:
         print(f"All topics are there, {report.partitions} partitions each.")
 
 

@@ -81,7 +81,8 @@ class TransactionalCommitter:
                 cause = error.args[0]
                 if not cause.txn_requires_abort():
                     raise CommitImpossible(f"transaction {self.transactional_id}: {cause}") from error
-                log.warning("transaction %s aborted, doing it again: %s", self.transactional_id, cause)
+                if not attempt:
+                    log.warning("transaction %s aborted, doing it again: %s", self.transactional_id, cause)
             self._on_abort()
             await self._run(self._abort_and_begin)
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))

@@ -173,12 +173,12 @@ class WorkerMetrics(Observer):
         self._last_commit = Gauge(
             "leads_last_commit_timestamp_seconds", "When the last transaction was committed.", registry=registry
         )
+        # What each batch counts is looked up once: by its labels it would cost as much again as the counting.
+        self._consumed_of = {topic: self._consumed.labels(topic) for topic in topics}
+        self._committed, self._aborted = (self._commits.labels(outcome) for outcome in ("committed", "aborted"))
         for topic in topics:
-            self._consumed.labels(topic)
             for error in ERRORS:
                 self._dead_letters.labels(topic, error)
-        for outcome in ("committed", "aborted"):
-            self._commits.labels(outcome)
         for outcome in ("accepted", "refused"):
             self._models.labels(outcome)
 
@@ -242,12 +242,12 @@ class WorkerMetrics(Observer):
         self._waited_at = now
 
     def aborted(self, partition: int) -> None:
-        self._commits.labels("aborted").inc()
+        self._aborted.inc()
 
     def committed(self, partition: int, records: Mapping[str, int], due: int, seconds: float) -> None:
         for topic, count in records.items():
-            self._consumed.labels(topic).inc(count)
-        self._commits.labels("committed").inc()
+            self._consumed_of[topic].inc(count)
+        self._committed.inc()
         self._commit_seconds.observe(seconds)
         self._batch_records.observe(sum(records.values()))
         now = self._now()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,9 @@ _LARGEST_ANSWER: Final = 8 * 1024 * 1024
 _LONGEST_WAIT_S: Final = 3600.0
 #: Beside the standard's, HubSpot's: 423 for two seconds under load, 477 while an account moves.
 _PASSING: Final = frozenset({408, 423, 425, 429, 477})
+#: Where vendors say what is wrong: codes of theirs, and words that may quote what they were sent.
+_CODES: Final = ("category", "errorCode")
+_WORDS: Final = (*_CODES, "error", "message", "error_description")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not now. `wait_s` is what the target asked for; `target_down` when it is not about this item."""
+    """Not now. `wait_s` is what the target asked for; `target_down` when it is not about this item.
+
+    `logged` is what a log may say where `detail` has the target's own words, which may quote a lead.
+    """
 
     detail: str
     wait_s: float | None = None
     target_down: bool = True
+    logged: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +121,29 @@ def failure(response: Response) -> Retry | Rejected:
     """What an answer that is no success says of the delivery."""
     detail = describe(response)
     if response.status in _PASSING or response.status >= 500:
-        return Retry(detail, retry_after_s(response))
+        return down(response, wait_s=retry_after_s(response))
     if response.status == 409:  # another writer was at the same entry
         return Retry(detail, target_down=False)
     if response.status in (401, 403):
-        return Retry(f"{detail}; check the target's credentials and what they may do")
+        return down(response, "; check the target's credentials and what they may do")
     if 300 <= response.status < 400:
-        return Retry(f"{detail}; redirects are not followed: correct the target's url")
+        return down(response, "; redirects are not followed: correct the target's url")
     return Rejected(detail)
 
 
-def describe(response: Response) -> str:
+def down(response: Response, advice: str = "", wait_s: float | None = None) -> Retry:
+    """The target as a whole does not do what it should, and says so in this answer."""
+    return Retry(describe(response) + advice, wait_s, logged=describe(response, _CODES) + advice)
+
+
+def describe(response: Response, names: Sequence[str] = _WORDS) -> str:
     """`HTTP 400: VALIDATION_ERROR: ...`, from the vendors' ways to write errors."""
     answer = response.json()
     if isinstance(answer, list) and answer:
         answer = answer[0]
     words = ""
     if isinstance(answer, dict):
-        parts = [answer.get(name) for name in ("category", "errorCode", "error", "message", "error_description")]
+        parts = [answer.get(name) for name in names]
         words = ": ".join(part for part in parts if part and isinstance(part, str))
     return told(f"HTTP {response.status}{': ' if words else ''}{words}")
 

@@ -23,7 +23,7 @@ from streams.relay.exchange import (
     Retry,
     Sender,
     Skipped,
-    describe,
+    down,
     failure,
 )
 from streams.relay.facts import TIMES, merged_fields
@@ -61,6 +61,7 @@ _PASSING: Final = frozenset(
         "REQUEST_RUNNING_TOO_LONG",
     }
 )
+_FIELDS: Final = "; check which fields the org has, and who may write them"
 #: The org lacks a field, or hides it from the relay's user: nothing can be written until that is mended.
 _LACKING: Final = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _LONGEST_TEXT: Final = 32_000
@@ -206,7 +207,7 @@ class SalesforceDelivery:
         response = await ask(self._sender, Request(method, f"{self._base}{path}", body))
         code = _first_code(response)
         if code in _LACKING or (response.status == 404 and method != "DELETE"):
-            raise Refused(Retry(f"{describe(response)}; check which fields the org has, and who may write them"))
+            raise Refused(down(response, _FIELDS))
         if response.status not in allowed:
             raise Refused(failure(response))
         return response
@@ -259,7 +260,7 @@ def _entry_failure(errors: Sequence[_Problem]) -> Outcome:
     code = first.status_code or first.error_code
     detail = told(f"{code}: {first.message}")
     if code in _LACKING:
-        return Retry(f"{detail}; check which fields the org has, and who may write them")
+        return Retry(detail + _FIELDS)
     if code == "CANNOT_UPDATE_CONVERTED_LEAD":  # it lives on as a contact, which is sales' own
         return Skipped("converted")
     return Retry(detail, target_down=False) if code in _PASSING else Rejected(detail)

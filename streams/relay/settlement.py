@@ -23,6 +23,9 @@ from streams.wire.deadletters import dead_letter, letter_key
 
 log = logging.getLogger(__name__)
 
+#: A target that refuses all there is makes a line so often.
+_SAID_S = 60.0
+
 
 class Settlement:
     """Of one target. Raises BrokerRefused when what is to be remembered or parked can't be written."""
@@ -49,17 +52,22 @@ class Settlement:
         self.places: set[Place] = set()
         #: Whether the target wants no more.
         self.disabled = False
+        self._parked = 0
+        self._say_parked_from = float("-inf")
 
     def judge(self, outcomes: Sequence[Outcome]) -> None:
         """What the outcomes say of the target as a whole."""
         down = [one for one in outcomes if isinstance(one, Retry) and one.target_down]
         if not down:
+            if self._breaker.open:
+                log.warning("%s takes events again", self._name)
             self._breaker.succeeded()
             return
         was_open = self._breaker.open
         self._breaker.failed(max((one.wait_s for one in down if one.wait_s is not None), default=None))
         if self._breaker.open and not was_open:
-            log.warning("%s is left alone for %.0f s: %s", self._name, self._breaker.wait_s(), down[0].detail)
+            why = down[0].logged or down[0].detail
+            log.warning("%s is left alone for %.0f s: %s", self._name, self._breaker.wait_s(), why)
 
     async def settle(self, item: Item, plan: Plan, outcome: Outcome) -> None:
         metrics = self._shared.metrics
@@ -105,14 +113,18 @@ class Settlement:
         letter = dead_letter(self._consumer, source, bad, shared.now(), lead_id)
         await shared.outbox.write(DEAD_LETTERS, letter_key(source), shared.codec.encode(DEAD_LETTERS, letter))
         shared.metrics.parked(self._name)
-        # Not why: a CRM's answer may quote the lead's address. The letter has it.
-        log.warning(
-            "%s: %s offset %d/%d is parked; `leadstream dead-letters list` says why",
-            self._name,
-            source.topic,
-            source.partition,
-            source.offset,
-        )
+        self._parked += 1
+        if shared.clock() >= self._say_parked_from:
+            self._say_parked_from = shared.clock() + _SAID_S
+            # Not why: a CRM's answer may quote the lead's address. The letter has it.
+            log.warning(
+                "%s: %d parked since the start, now %s offset %d/%d; `leadstream dead-letters list` says why",
+                self._name,
+                self._parked,
+                source.topic,
+                source.partition,
+                source.offset,
+            )
 
     def _pause(self, attempts: int, asked_s: float | None) -> float:
         """Exponential, with full jitter over its upper half; never shorter than the target asked for."""

@@ -89,6 +89,8 @@ class Source:
         #: Whether no broker answers, as far as was found.
         self.away = False
         self._doubts = False
+        #: Whether offsets could not be committed when it was last tried.
+        self._late = False
         self._asked = float("-inf")
 
     def alive(self) -> bool:
@@ -231,8 +233,11 @@ class Source:
             error = failed.args[0]
             if error.fatal() or error.code() in _FINAL:
                 raise RelayFailed(f"{self._group}: Kafka refuses to commit offsets: {error.str()}") from None
-            log.warning("%s: offsets are committed later: %s", self._group, error.str())
+            if not self._late:
+                log.warning("%s: offsets are committed later: %s", self._group, error.str())
+            self._late = True
             return False
+        self._late = False
         return True
 
     def _lag(self) -> int:

@@ -29,7 +29,8 @@ from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
 from streams.local.server import SERVER_JVM
 from tests.kafka_topics import CODEC
-from tests.relay_bed import free_port, running_relay, webhook
+from tests.processes import free_port
+from tests.relay_bed import running_relay, webhook
 from tests.relay_records import lifecycle, topic_of
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import requests
 
 from tests.kafka_topics import read_all
-from tests.processes import eventually, running
+from tests.processes import await_ready, running
 
 KEY = "a-write-key-for-tests"
 
@@ -48,8 +48,7 @@ def running_collector(bootstrap: str, folder: Path, *arguments: str) -> Iterator
         keys.write_text(f"- {{name: tests, key: {KEY}, events_per_second: 100000}}\n")
         arguments = ("--write-keys", str(keys), *arguments)
     with running(log, "collector", "--bootstrap", bootstrap, "--port", "0", *arguments) as process:
-        eventually(lambda: process.poll() is not None or ready(log), f"the collector is not ready, see {log}")
-        assert process.poll() is None, log.read_text()
+        await_ready(process, lambda: ready(log), log)
         yield RunningCollector(f"http://{ready(log)}", process, log)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +11,42 @@ import kubernetes_validate
 import pytest
 
 from streams import __version__
+from streams.relay.building import build
+from streams.relay.targets import load_targets
 from tests.kustomize import built, kustomize
+from tests.relay_bed import SECRETS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(700)]
 
 OVERLAYS = Path(__file__).parents[2] / "deploy" / "kubernetes" / "overlays"
 BUILT_IN = ("apps/v1", "v1", "policy/v1", "networking.k8s.io/v1")
-#: Made by Strimzi or by whoever installs; the pages say which.
-FROM_OUTSIDE = {
-    "leads-cluster-ca-cert",
-    "leadstream-autoscaler",
-    "leadstream-collector",
-    "leadstream-relay",
-    "leadstream-targets",
-    "leadstream-worker",
-    "leadstream-write-keys",
-}
+#: The Secrets that whoever installs has to make first, as the page says.
+TO_BE_MADE = {"dev": set[str](), "production": {"leadstream-targets", "leadstream-write-keys"}}
 
 
 @pytest.fixture(scope="module", params=["dev", "production"])
-def resources(request: pytest.FixtureRequest) -> dict[tuple[str, str], dict[str, Any]]:
+def overlay(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def resources(overlay: str) -> dict[tuple[str, str], dict[str, Any]]:
     if kustomize() is None:
         pytest.skip("there is neither kustomize nor kubectl, nor Go to build one with")
-    return {(one["kind"], one["metadata"]["name"]): one for one in built(OVERLAYS / request.param)}
+    return {(one["kind"], one["metadata"]["name"]): one for one in built(OVERLAYS / overlay)}
+
+
+def referred(kind: str, value: Any) -> Iterator[str]:
+    """The names of all Secrets or ConfigMaps that a pod's specification refers to."""
+    if isinstance(value, list):
+        for one in value:
+            yield from referred(kind, one)
+    elif isinstance(value, dict):
+        if kind in value:
+            yield value[kind].get("secretName") or value[kind]["name"]
+        for one in value.values():
+            yield from referred(kind, one)
 
 
 def test_every_resource_is_valid_and_in_the_namespace(resources: dict[tuple[str, str], dict[str, Any]]) -> None:
@@ -48,12 +63,6 @@ def test_pods_find_what_they_mount_and_are_found_by_whom_they_should_be(
     assert set(pods) == {"leadstream-worker", "leadstream-collector", "leadstream-relay"}
     for name, controller in pods.items():
         template = controller["template"]
-        for volume in template["spec"]["volumes"]:
-            if "configMap" in volume:
-                assert ("ConfigMap", volume["configMap"]["name"]) in resources
-            elif "secret" in volume:
-                secret = volume["secret"]["secretName"]
-                assert secret in FROM_OUTSIDE or ("Secret", secret) in resources
         labels = template["metadata"]["labels"].items()
         assert template["spec"]["containers"][0]["image"].endswith(f":{__version__}")
         selectors = (
@@ -65,6 +74,40 @@ def test_pods_find_what_they_mount_and_are_found_by_whom_they_should_be(
         assert all(selector.items() <= labels for selector in selectors), name
         monitored = resources["ServiceMonitor", "leadstream"]["spec"]["selector"]["matchLabels"]
         assert monitored.items() <= resources["Service", name]["metadata"]["labels"].items()
+
+
+def test_every_secret_is_of_the_overlay_or_made_by_strimzi_or_named_by_the_page(
+    overlay: str, resources: dict[tuple[str, str], dict[str, Any]]
+) -> None:
+    strimzi = {name for kind, name in resources if kind == "KafkaUser"} | {"leads-cluster-ca-cert"}
+    ours = {name for kind, name in resources if kind == "Secret"}
+    pods = [one["spec"]["template"] for (kind, _), one in resources.items() if kind in ("Deployment", "StatefulSet")]
+    named = {name for kind in ("secret", "secretRef", "secretKeyRef") for name in referred(kind, pods)}
+    scaling = resources["TriggerAuthentication", "leadstream-autoscaler"]["spec"]["secretTargetRef"]
+    named |= {one["name"] for one in scaling}
+    assert named - strimzi - ours == TO_BE_MADE[overlay]
+    page = (OVERLAYS.parents[1] / "operations.md").read_text()
+    assert all(f"create secret generic {name} " in page for name in TO_BE_MADE[overlay])
+    maps = {name for kind in ("configMap", "configMapRef") for name in referred(kind, pods)}
+    assert maps <= {name for kind, name in resources if kind == "ConfigMap"}
+
+
+async def test_the_relay_takes_the_targets_of_the_overlay_with_its_secrets(
+    overlay: str, resources: dict[tuple[str, str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (text,) = [one["data"]["targets.yaml"] for one in resources.values() if "targets.yaml" in one.get("data", {})]
+    made = [
+        one for (kind, name), one in resources.items() if kind == "Secret" and name.startswith("leadstream-targets")
+    ]
+    secrets = {name: base64.b64decode(value).decode() for one in made for name, value in one["data"].items()}
+    if "leadstream-targets" in TO_BE_MADE[overlay]:
+        assert not secrets
+        secrets = SECRETS
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    for name, target in load_targets(text, "targets.yaml").targets.items():
+        built_target = build(name, target, lambda: 0)
+        await built_target.http.close()
 
 
 def test_topics_have_no_more_copies_than_there_are_brokers(resources: dict[tuple[str, str], dict[str, Any]]) -> None:

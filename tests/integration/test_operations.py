@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from confluent_kafka import Producer
 
 from streams.engine.envelope import PAYLOAD
@@ -25,14 +26,15 @@ from streams.monitoring.dashboards import BOARDS
 from streams.qualification.lead import Lead
 from streams.qualification.state import pack
 from streams.topics import INPUT_TOPICS
-from tests.alert_rules import alerts, quick, quick_rules, unfiltered
+from tests.alert_rules import alerts, quick, quick_rules, recordings, runbook_queries, unfiltered
 from tests.kafka_topics import changelog_of, messages_of, read_all
-from tests.operations_bed import Bed, caught_up, running_bed, sales_answers, traffic
+from tests.operations_bed import Bed, bookings, caught_up, event, publish, running_bed, sales_answers, traffic
 from tests.processes import eventually, leadstream
 from tests.prometheus import Series, promtool
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.prometheus]
 
+KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes" / "base"
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
 SECONDS = 20.0
 _WINDOWS = {"$__rate_interval": "8s", "$__range": "90s"}
@@ -61,22 +63,6 @@ def value(bed: Bed, query: str) -> float:
 
 def committed(bed: Bed, *topics: str) -> list[dict[str, Any]]:
     return [record for pairs in read_all(bed.broker.bootstrap, *topics).values() for _, record in pairs if record]
-
-
-def publish(bed: Bed, *lines: dict[str, Any]) -> None:
-    text = "\n".join(json.dumps(line) for line in lines).encode()
-    assert leadstream("publish", "--bootstrap", bed.broker.bootstrap, "-", input=text).returncode == 0
-
-
-def bookings(name: str, count: int) -> list[dict[str, Any]]:
-    now = time.time_ns() // 1_000_000
-    return [
-        {
-            "topic": "demo-bookings",
-            "event": {"lead_id": f"{name}-{n}", "occurred_at": now, "booking_id": "b", "status": "BOOKED"},
-        }
-        for n in range(count)
-    ]
 
 
 def told(series: list[Series]) -> bool:
@@ -134,7 +120,7 @@ def test_tracked_leads_and_state_bytes_are_those_of_the_changelog(bed: Bed) -> N
 def test_latency_is_what_passes_between_the_record_and_the_event_that_came_of_it(bed: Bed) -> None:
     count, total = (f'leads_event_to_qualification_seconds_{what}{{stage="SQL"}}' for what in ("count", "sum"))
     before = value(bed, count), value(bed, total)
-    publish(bed, *bookings("timed", 40))
+    publish(bed, bookings("timed", 40))
     eventually(lambda: value(bed, count) == before[0] + 40, "not all are counted")
     sent, seen = (
         {message.key(): message.timestamp()[1] for message in messages_of(bed.broker.bootstrap, [topic])}
@@ -157,6 +143,22 @@ def test_sales_response_and_rests_are_those_that_were_published(bed: Bed) -> Non
     assert value(bed, 'leads_commits_total{outcome="committed"}') == value(bed, "leads_commit_seconds_count")
 
 
+def test_every_probe_of_the_pods_is_answered_where_they_ask(bed: Bed) -> None:
+    asked = 0
+    for path in sorted(KUBERNETES.glob("*.yaml")):
+        for one in yaml.safe_load_all(path.read_text()):
+            if one["kind"] not in ("Deployment", "StatefulSet"):
+                continue
+            (container,) = one["spec"]["template"]["spec"]["containers"]
+            ports = {"metrics": getattr(bed.ports, container["name"]), "http": bed.collector.port}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                where = container[probe]["httpGet"]
+                address = f"http://127.0.0.1:{ports[where['port']]}{where['path']}"
+                assert requests.get(address, timeout=10).status_code == 200, address
+                asked += 1
+    assert asked == 9
+
+
 # --- dashboards and alerts --------------------------------------------------------------------------------------------
 
 
@@ -164,7 +166,7 @@ def test_sales_response_and_rests_are_those_that_were_published(bed: Bed) -> Non
 def lively(bed: Bed) -> Iterator[None]:
     """A handful of new qualifications, so that every rate has something to count."""
     with traffic(bed, 3600):
-        publish(bed, *bookings(f"lively-{time.monotonic_ns()}", 5))
+        publish(bed, bookings(f"lively-{time.monotonic_ns()}", 5))
         yield
 
 
@@ -197,6 +199,18 @@ def test_every_metric_of_an_alert_is_there(bed: Bed, rule: dict[str, Any]) -> No
     assert bed.prometheus.over(quick(unfiltered(rule["expr"])), now - 60, now, 1.0), rule["expr"]
 
 
+def test_every_query_of_the_runbook_can_be_asked(bed: Bed) -> None:
+    known = {one.removesuffix("_total") for one in bed.prometheus.get("metadata")}
+    known |= {"up", *(rule["record"] for rule in recordings())}
+    queries = runbook_queries()
+    assert len(queries) > 20
+    for query in queries:
+        bed.prometheus.now(quick(query))
+        names = re.findall(r"\b(?:leads[_:]\w[\w:]*|process_\w+|up(?=\{))", query)
+        assert names, query
+        assert {re.sub(r"_(bucket|count|sum|total)$", "", name) for name in names} <= known, query
+
+
 def test_pictures_of_all_dashboards_can_be_plotted(bed: Bed, tmp_path: Path) -> None:
     done = leadstream("dashboards", "--plot", bed.prometheus.url, "--last", "1", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -206,46 +220,28 @@ def test_pictures_of_all_dashboards_can_be_plotted(bed: Bed, tmp_path: Path) -> 
 # --- trouble: each is provoked, seen by probe and alert, and mended ---------------------------------------------------
 
 
-def fires(bed: Bed, *names: str) -> None:
-    missing = set(names)
-
-    def all_fired() -> bool:
-        missing.difference_update(bed.prometheus.firing())
-        return not missing
-
-    eventually(all_fired, f"{missing} did not fire")
-
-
-def stops(bed: Bed, *names: str) -> None:
-    eventually(lambda: not bed.prometheus.firing() & set(names), f"{names} do not stop")
-
-
 def test_records_that_cant_be_used_are_alarmed_of(bed: Bed) -> None:
     producer = Producer(producer_config(bed.broker.bootstrap))
     for number in range(60):
         producer.produce("downloads", b"not Avro", b"old-%d" % number)
     assert producer.flush(30) == 0
-    fires(bed, "LeadstreamDeadLetters")
-    stops(bed, "LeadstreamDeadLetters")
+    bed.prometheus.await_alerts("LeadstreamDeadLetters")
+    bed.prometheus.await_quiet("LeadstreamDeadLetters")
 
 
 def test_a_worker_that_falls_silent_is_not_alive_and_lag_and_standstill_are_alarmed_of(bed: Bed) -> None:
-    view = {"occurred_at": time.time_ns() // 1_000_000, "url": "https://example.com/"}
     assert bed.health("live")[0] == 200
-    bed.worker.silent.touch()
-    try:
-        publish(bed, *({"topic": "page-views", "event": {**view, "lead_id": f"burst-{n}"}} for n in range(6_000)))
-        fires(bed, "LeadstreamNoProgress", "LeadstreamLagGrows", "LeadstreamLagOld")
+    with bed.worker.silence():
+        publish(bed, [event("page-views", f"burst-{n}", url="https://example.com/") for n in range(6_000)])
+        bed.prometheus.await_alerts("LeadstreamNoProgress", "LeadstreamLagGrows", "LeadstreamLagOld")
         lag = value(bed, 'sum(leads_consumer_lag_records{topic="page-views"})')
         assert lag == 6_000
         eventually(lambda: bed.health("live")[0] == 503, "a stalled worker passes for alive")
         assert "nothing was done" in bed.health("live")[1]
         assert bed.health("started")[0] == 200
-    finally:
-        bed.worker.silent.unlink()
     eventually(lambda: bed.health("live")[0] == 200, "not alive again")
     caught_up(bed)
-    stops(bed, "LeadstreamNoProgress", "LeadstreamLagGrows", "LeadstreamLagOld")
+    bed.prometheus.await_quiet("LeadstreamNoProgress", "LeadstreamLagGrows", "LeadstreamLagOld")
 
 
 def test_a_worker_that_starts_is_alive_then_started_and_ready_when_all_is_restored(bed: Bed) -> None:
@@ -263,7 +259,7 @@ def test_a_worker_that_starts_is_alive_then_started_and_ready_when_all_is_restor
         assert (200, 503, 503) in seen  # before it had joined
         assert all(live in (0, 200) for live, _, _ in seen)
         assert bed.health("ready")[1] == "4 of 4 partitions are not restored"
-        fires(bed, "LeadstreamRestoreStuck", "LeadstreamNothingRuns")
+        bed.prometheus.await_alerts("LeadstreamRestoreStuck", "LeadstreamNothingRuns")
         assert value(bed, "leads_restore_remaining_records") > 500
         assert bed.health("live")[0] == 200
     finally:
@@ -282,7 +278,7 @@ def test_without_a_broker_the_worker_lives_and_is_not_ready_and_trackers_are_tur
     bed.broker.kill()
     try:
         with traffic(bed, 3600):
-            fires(bed, "LeadstreamCollectorTurnsAway")
+            bed.prometheus.await_alerts("LeadstreamCollectorTurnsAway")
         eventually(lambda: bed.health("ready")[0] == 503, "ready without a broker")
         assert bed.collector.get("/health/ready").status_code == 503
         assert bed.collector.get("/health/live").status_code == 200
@@ -300,14 +296,14 @@ def test_without_a_broker_the_worker_lives_and_is_not_ready_and_trackers_are_tur
     ]
     eventually(lambda: bed.health("ready")[0] == 200, "not ready again", 120)
     eventually(lambda: bed.collector.get("/health/ready").status_code == 200, "the collector is not ready again")
-    publish(bed, *bookings("after-the-outage", 1))
+    publish(bed, bookings("after-the-outage", 1))
     eventually(lambda: value(bed, 'sum(leads_records_consumed_total{topic="demo-bookings"})') > 0, "no work is done")
 
 
 def test_a_target_that_is_gone_is_alarmed_of(bed: Bed) -> None:
     bed.relay.terminate()
     bed.relay.wait(30)
-    fires(bed, "LeadstreamTargetDown")
+    bed.prometheus.await_alerts("LeadstreamTargetDown")
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------

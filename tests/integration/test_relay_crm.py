@@ -15,8 +15,8 @@ from streams.local.broker import EmbeddedBroker
 from tests.feedback_bed import FEEDBACK, change, hubspot_headers, outbound, signed
 from tests.hubspot_server import HubSpot
 from tests.kafka_topics import records_of
-from tests.processes import eventually, leadstream
-from tests.relay_bed import SECRETS, free_port, hubspot, letters_of, produce, running_relay, salesforce, webhook
+from tests.processes import eventually, free_port, leadstream
+from tests.relay_bed import SECRETS, hubspot, letters_of, produce, running_relay, salesforce, webhook
 from tests.relay_records import AT, DAY, lifecycle, qualification, score
 from tests.salesforce_server import Salesforce
 from tests.servers import Answer, Heard, Subscriber, post, serving

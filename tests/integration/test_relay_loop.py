@@ -13,8 +13,8 @@ from streams.local.broker import EmbeddedBroker
 from tests.feedback_bed import FEEDBACK, change, hubspot_headers
 from tests.hubspot_server import HubSpot
 from tests.kafka_topics import records_of
-from tests.processes import eventually, leadstream, running_worker
-from tests.relay_bed import free_port, hubspot, running_relay, webhook
+from tests.processes import eventually, free_port, leadstream, running_worker
+from tests.relay_bed import hubspot, running_relay, webhook
 from tests.servers import Subscriber, post, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -59,21 +59,45 @@ def test_topics_are_created_as_the_table_says_mended_and_never_repartitioned() -
         again = topics(address, "--app", "scoring")
         assert (again.returncode, again.stdout) == (0, "All topics are there, 3 partitions each.\n")
 
-        set_config(address, "page-views", "retention.ms", "-1")
+        set_config(address, "page-views", "max.message.bytes", "1000")
+        set_config(address, "mql-events", "retention.ms", "-1")
         set_config(address, "downloads", "retention.ms", "1000")
         set_config(address, "lead-scores", "max.compaction.lag.ms", "1000")
         set_config(address, "page-views", "segment.bytes", "20971520")
         looked_at = topics(address, "--check", "--app", "scoring")
         assert looked_at.returncode == 1
-        assert "page-views: retention.ms is -1, should be 34560000000" in looked_at.stderr
-        assert config(address, "page-views")["retention.ms"] == "-1"
+        assert "page-views: max.message.bytes is 1000, should be 10485760" in looked_at.stderr
+        assert config(address, "page-views")["max.message.bytes"] == "1000"
         mended = ensure_topics(address, app_id="scoring")
         wanted = TOPICS["page-views"].config["retention.ms"]
-        assert mended.mended == (Drift("page-views", "retention.ms", "-1", wanted),)
-        assert config(address, "page-views")["retention.ms"] == wanted
+        assert mended.mended == (Drift("page-views", "max.message.bytes", "1000", "10485760"),)
+        assert mended.longer == (Drift("mql-events", "retention.ms", "-1", wanted),)
+        assert mended.drift == ()
+        assert config(address, "page-views")["max.message.bytes"] == "10485760"
         assert config(address, "page-views")["segment.bytes"] == "20971520"  # the operator's own
         assert config(address, "downloads")["retention.ms"] == "1000"  # keeping less is the operator's right
         assert config(address, "lead-scores")["max.compaction.lag.ms"] == "1000"
+
+        left = topics(address, "--app", "scoring")
+        assert left.returncode == 0  # it is the operator's decision, and nothing is wrong
+        assert "drift   mql-events: retention.ms is -1, should be 34560000000" in left.stderr
+        assert "--shorten-retention" in left.stderr
+        assert topics(address, "--check", "--app", "scoring").returncode == 1
+        assert config(address, "mql-events")["retention.ms"] == "-1"
+
+        set_config(address, "page-views", "retention.ms", "69120000000")
+        longer = topics(address, "--app", "scoring")
+        assert longer.returncode == 1  # who was erased would be back in a replay
+        assert "erasures: retention is 34560000000 ms, should be at least 69120000000 ms" in longer.stderr
+        assert config(address, "page-views")["retention.ms"] == "69120000000"
+
+        shortened = topics(address, "--shorten-retention", "--app", "scoring")
+        assert (shortened.returncode, shortened.stderr) == (0, "")
+        assert shortened.stdout.splitlines() == [
+            "mended  page-views: retention.ms was 69120000000, is 34560000000",
+            "mended  mql-events: retention.ms was -1, is 34560000000",
+        ]
+        assert {config(address, name)["retention.ms"] for name in ("page-views", "mql-events")} == {wanted}
 
         set_config(address, "erasures", "retention.ms", "86400000")
         forgetful = topics(address, "--app", "scoring")

@@ -16,8 +16,11 @@ import pytest
 import yaml
 
 from streams import __version__
+from streams.access import roles
 from streams.cli import command
 from streams.engine.config import EngineConfig
+from streams.kafka import DEFAULT_APP
+from streams.topics import DEFAULT_PARTITIONS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -122,7 +125,7 @@ def test_every_file_is_part_of_a_kustomization_and_every_patch_finds_its_target(
             file
             for key in ("configMapGenerator", "secretGenerator")
             for one in said.get(key, ())
-            for file in one["files"]
+            for file in one.get("files", ())
         }
         assert here <= {*said["resources"], *generated}
         for patch in said.get("patches", ()):
@@ -205,6 +208,69 @@ def test_a_worker_has_a_name_that_stays_and_time_to_drain() -> None:
     assert len(set(named)) == len(named) == 2
     budgets = {one["metadata"]["name"]: one["spec"] for _, one in documents() if one["kind"] == "PodDisruptionBudget"}
     assert {name: spec["maxUnavailable"] for name, spec in budgets.items()} == dict.fromkeys(pods(), 1)
+
+
+def of_kind(kind: str) -> list[dict[str, Any]]:
+    return [one for _, one in documents() if one["kind"] == kind]
+
+
+def listening(pod: dict[str, Any]) -> set[int]:
+    """The ports that the command of a pod is told to listen on."""
+    (shared,) = of_kind("ConfigMap")
+    (container,) = pod["containers"]
+    words = container["args"]
+    own = {int(words[words.index("--port") + 1])} if "--port" in words else set()
+    return {int(shared["data"]["LEADSTREAM_METRICS_PORT"]), *own}
+
+
+def test_ports_are_those_that_the_programs_listen_on_for_all_who_connect_to_them() -> None:
+    services = {one["metadata"]["name"]: one["spec"]["ports"] for one in of_kind("Service")}
+    policies = [one["spec"] for one in of_kind("NetworkPolicy")]
+    (monitor,) = of_kind("ServiceMonitor")
+    for name, pod in pods().items():
+        (container,) = pod["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert set(ports.values()) == listening(pod), name
+        assert {port["targetPort"] for port in services[name]} == set(ports), name
+        assert {one["port"] for one in monitor["spec"]["endpoints"]} <= {port["name"] for port in services[name]}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["httpGet"]["port"] in ports, name
+        # All pods are part of leadstream; a policy for one names it.
+        selectors = ({"app.kubernetes.io/part-of": "leadstream"}, {"app.kubernetes.io/name": name})
+        opened = [
+            way
+            for policy in policies
+            if policy["podSelector"]["matchLabels"] in selectors
+            for way in policy.get("ingress", ())
+        ]
+        assert {port["port"] for way in opened for port in way["ports"]} == set(ports.values()), name
+
+
+def test_pods_may_go_where_kafka_listens() -> None:
+    (shared,) = of_kind("ConfigMap")
+    (kafka,) = of_kind("Kafka")
+    cluster, port = kafka["metadata"]["name"], kafka["spec"]["kafka"]["listeners"][0]["port"]
+    assert shared["data"]["LEADSTREAM_BOOTSTRAP"] == f"{cluster}-kafka-bootstrap:{port}"
+    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind("NetworkPolicy")}
+    egress = policies["leadstream-default"]["egress"]
+    brokers = {"podSelector": {"matchLabels": {"strimzi.io/cluster": cluster}}}
+    (way,) = [one for one in egress if brokers in one["to"]]
+    assert way["ports"] == [{"port": port}]
+
+
+def test_relays_scale_by_the_lag_of_a_target_that_there_is_and_never_beyond_partitions() -> None:
+    (shared,) = of_kind("ConfigMap")
+    scaled = {one["spec"]["scaleTargetRef"]["name"]: one["spec"] for one in of_kind("ScaledObject")}
+    assert set(scaled) == {one["metadata"]["name"] for one in of_kind("Deployment")}
+    (trigger,) = [one for one in scaled["leadstream-relay"]["triggers"] if one["type"] == "kafka"]
+    assert trigger["metadata"]["bootstrapServers"] == shared["data"]["LEADSTREAM_BOOTSTRAP"]
+    assert scaled["leadstream-relay"]["maxReplicaCount"] <= DEFAULT_PARTITIONS
+    for overlay in ("dev", "production"):
+        targets = yaml.safe_load((KUBERNETES / "overlays" / overlay / "targets.yaml").read_text())["targets"]
+        assert trigger["metadata"]["consumerGroup"] in {f"{DEFAULT_APP}-relay-{name}" for name in targets}
+    (autoscaler,) = [role for role in roles(DEFAULT_APP) if role.user == "leadstream-autoscaler"]
+    (groups,) = [right for right in autoscaler.rights if right.kind == "group"]
+    assert trigger["metadata"]["consumerGroup"].startswith(groups.name)
 
 
 def test_a_role_logs_in_as_itself() -> None:

@@ -22,11 +22,16 @@ def test_erasures_that_are_kept_for_less_time_than_any_event_are_drift() -> None
         {},  # all to be made as the table says
         dict.fromkeys(INPUTS, 7 * DAY),
         {**dict.fromkeys(INPUTS, 7 * DAY), "erasures": -1},
-        {"page-views": -1, "erasures": RETENTION_MS},  # kept for ever is drift of its own, and put right
+        {**dict.fromkeys(INPUTS, RETENTION_MS), "erasures": 2 * RETENTION_MS},
     ],
 )
 def test_erasures_that_are_kept_as_long_as_events_are_not(kept: dict[str, int]) -> None:
     assert outlived(ALL, kept) == []
+
+
+def test_events_that_are_kept_for_ever_want_erasures_that_are() -> None:
+    (drift,) = outlived(ALL, {"page-views": -1, "erasures": 2 * RETENTION_MS})
+    assert str(drift) == f"erasures: retention is {2 * RETENTION_MS} ms, should be at least for ever, as page-views"
 
 
 def test_a_topic_that_is_not_there_yet_will_be_kept_as_the_table_says() -> None:

@@ -7,29 +7,20 @@ next. Over a quarter the difference is small.
 from __future__ import annotations
 
 from streams.monitoring.dashboards.panels import RANGE, RATE, Board, Panel, Query, Section
-
-
-def _count(counter: str, *by: str, window: str = RANGE) -> str:
-    increase = f"(increase({counter}[{window}]))"
-    return f"sum by ({', '.join(by)}) {increase}" if by else f"sum{increase}"
-
-
-def _quantile(share: float, histogram: str, *by: str) -> str:
-    labels = ", ".join(("le", *by))
-    return f"histogram_quantile({share}, sum by ({labels}) (increase({histogram}_bucket[{RANGE}])))"
+from streams.monitoring.dashboards.promql import count, quantile
 
 
 def _by_source(stage: str) -> str:
     qualified = f'leads_qualifications_total{{stage="{stage}"}}'
-    return f"sort_desc({_count(qualified, 'channel')} > 0)"
+    return f"sort_desc({count(qualified, 'channel')} > 0)"
 
 
-_MQLS = _count('leads_qualifications_total{stage="MQL"}')
-_SQLS = _count('leads_qualifications_total{stage="SQL"}')
-_FROM_MQL = _count('leads_transitions_total{from_stage="mql", to_stage="sql"}')
-_OPPORTUNITIES = _count('leads_transitions_total{from_stage="sql", to_stage="opportunity"}')
-_WON = _count('leads_transitions_total{from_stage!="customer", to_stage="customer"}')
-_BREACHED = _count('leads_transitions_total{cause="SLA_BREACHED"}')
+_MQLS = count('leads_qualifications_total{stage="MQL"}')
+_SQLS = count('leads_qualifications_total{stage="SQL"}')
+_FROM_MQL = count('leads_transitions_total{from_stage="mql", to_stage="sql"}')
+_OPPORTUNITIES = count('leads_transitions_total{from_stage="sql", to_stage="opportunity"}')
+_WON = count('leads_transitions_total{from_stage!="customer", to_stage="customer"}')
+_BREACHED = count('leads_transitions_total{cause="SLA_BREACHED"}')
 
 _RESULT = Section(
     "In the range that is shown",
@@ -72,7 +63,7 @@ _QUALIFIED = Section(
             "MQLs and SQLs, by where they were sent.",
             "short",
             "bars",
-            (Query(_count("leads_qualifications_total", "stage", "route", window=RATE), "{{stage}} {{route}}"),),
+            (Query(count("leads_qualifications_total", "stage", "route", window=RATE), "{{stage}} {{route}}"),),
             12,
         ),
         Panel(
@@ -110,7 +101,7 @@ _STAGES = Section(
             "Of those who left it in the range that is shown.",
             "s",
             "ranks",
-            (Query(f"sort_desc({_quantile(0.5, 'leads_stage_seconds', 'stage')} > 0)", "{{stage}}"),),
+            (Query(f"sort_desc({quantile(0.5, 'leads_stage_seconds', 'stage', window=RANGE)} > 0)", "{{stage}}"),),
             8,
         ),
         Panel(
@@ -118,7 +109,7 @@ _STAGES = Section(
             "Lifecycle events by cause.",
             "short",
             "bars",
-            (Query(_count("leads_transitions_total", "cause", window=RATE), "{{cause}}"),),
+            (Query(count("leads_transitions_total", "cause", window=RATE), "{{cause}}"),),
             8,
         ),
     ),
@@ -133,8 +124,8 @@ _SALES = Section(
             "s",
             "ranks",
             (
-                Query(_quantile(0.5, "leads_sales_response_seconds"), "median"),
-                Query(_quantile(0.9, "leads_sales_response_seconds"), "9 of 10"),
+                Query(quantile(0.5, "leads_sales_response_seconds", window=RANGE), "median"),
+                Query(quantile(0.9, "leads_sales_response_seconds", window=RANGE), "9 of 10"),
             ),
             6,
         ),
@@ -152,7 +143,7 @@ _SALES = Section(
             "Leads that sales sent back to rest, by the model's reasons.",
             "short",
             "ranks",
-            (Query(f"sort_desc({_count('leads_rested_total', 'reason')})", "{{reason}}"),),
+            (Query(f"sort_desc({count('leads_rested_total', 'reason')})", "{{reason}}"),),
             6,
         ),
         Panel(
@@ -161,8 +152,8 @@ _SALES = Section(
             "short",
             "ranks",
             (
-                Query(_count('leads_transitions_total{cause="COOLED"}'), "cooled"),
-                Query(_count('leads_transitions_total{cause="GAVE_UP"}'), "given up"),
+                Query(count('leads_transitions_total{cause="COOLED"}'), "cooled"),
+                Query(count('leads_transitions_total{cause="GAVE_UP"}'), "given up"),
             ),
             6,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streams.monitoring.dashboards.panels import RATE, Board, Panel, Query, Section
+from streams.monitoring.dashboards.promql import count, half_and_nearly_all, quantile, rate
 
 #: The objective: 99% of MQL and SQL events are published within a second of the arrival of the event that made them.
 ALLOWED = 0.01
@@ -13,15 +14,6 @@ _ALL = "leads_event_to_qualification_seconds_count"
 def _slow(window: str) -> str:
     """The share of qualifications that took longer than the objective allows."""
     return f"(1 - sum(increase({_GOOD}[{window}])) / sum(increase({_ALL}[{window}])))"
-
-
-def _quantile(share: float, histogram: str, *by: str) -> str:
-    labels = ", ".join(("le", *by))
-    return f"histogram_quantile({share}, sum by ({labels}) (rate({histogram}_bucket[{RATE}])))"
-
-
-def _rate(counter: str, *by: str) -> str:
-    return f"sum by ({', '.join(by)}) (rate({counter}[{RATE}]))" if by else f"sum(rate({counter}[{RATE}]))"
 
 
 _OBJECTIVE = Section(
@@ -60,10 +52,7 @@ _OBJECTIVE = Section(
             "From the arrival of the event that made it to the publication of an MQL or SQL.",
             "s",
             "lines",
-            (
-                Query(_quantile(0.5, "leads_event_to_qualification_seconds", "stage"), "{{stage}} p50"),
-                Query(_quantile(0.99, "leads_event_to_qualification_seconds", "stage"), "{{stage}} p99"),
-            ),
+            half_and_nearly_all("leads_event_to_qualification_seconds", "stage"),
             6,
         ),
     ),
@@ -91,7 +80,7 @@ _WORK = Section(
             "Records that took effect, by topic.",
             "cps",
             "bars",
-            (Query(_rate("leads_records_consumed_total", "topic"), "{{topic}}"),),
+            (Query(rate("leads_records_consumed_total", "topic"), "{{topic}}"),),
         ),
         Panel(
             "Events out",
@@ -99,8 +88,8 @@ _WORK = Section(
             "cps",
             "lines",
             (
-                Query(_rate("leads_qualifications_total", "stage"), "{{stage}}"),
-                Query(_rate("leads_transitions_total"), "lifecycle"),
+                Query(rate("leads_qualifications_total", "stage"), "{{stage}}"),
+                Query(rate("leads_transitions_total"), "lifecycle"),
             ),
         ),
         Panel(
@@ -108,7 +97,7 @@ _WORK = Section(
             "Records that could not be used, kept with the reason on the topic dead-letters.",
             "cps",
             "bars",
-            (Query(_rate("leads_dead_letters_total", "reason"), "{{reason}}"),),
+            (Query(rate("leads_dead_letters_total", "reason"), "{{reason}}"),),
         ),
         Panel(
             "Ignored and strays",
@@ -116,8 +105,8 @@ _WORK = Section(
             "cps",
             "lines",
             (
-                Query(_rate("leads_ignored_total", "reason"), "{{reason}}"),
-                Query(f"({_rate('leads_strays_total')} or vector(0))", "strays"),
+                Query(rate("leads_ignored_total", "reason"), "{{reason}}"),
+                Query(f"({rate('leads_strays_total')} or vector(0))", "strays"),
             ),
         ),
     ),
@@ -131,7 +120,7 @@ _COMMITS = Section(
             "By outcome. An aborted one is written again; many of them tell of a broker in trouble.",
             "cps",
             "lines",
-            (Query(_rate("leads_commits_total", "outcome"), "{{outcome}}"),),
+            (Query(rate("leads_commits_total", "outcome"), "{{outcome}}"),),
             6,
         ),
         Panel(
@@ -139,10 +128,7 @@ _COMMITS = Section(
             "From the first record handed to the producer to the broker's word that all is committed.",
             "s",
             "lines",
-            (
-                Query(_quantile(0.5, "leads_commit_seconds"), "p50"),
-                Query(_quantile(0.99, "leads_commit_seconds"), "p99"),
-            ),
+            half_and_nearly_all("leads_commit_seconds"),
             6,
         ),
         Panel(
@@ -152,7 +138,7 @@ _COMMITS = Section(
             "lines",
             (
                 Query(
-                    f"{_rate('leads_batch_records_sum')} / {_rate('leads_batch_records_count')}",
+                    f"{rate('leads_batch_records_sum')} / {rate('leads_batch_records_count')}",
                     "records",
                 ),
             ),
@@ -189,7 +175,7 @@ _GROUP = Section(
             "Assignments of partitions to a worker. Each stops the work of the group for a moment.",
             "short",
             "bars",
-            (Query(f"sum(increase(leads_rebalances_total[{RATE}]))", "rebalances"),),
+            (Query(count("leads_rebalances_total", window=RATE), "rebalances"),),
             6,
         ),
         Panel(
@@ -253,38 +239,35 @@ _EDGES = Section(
             "Events that trackers sent, by what became of them. Those that were `unavailable` are sent again.",
             "cps",
             "bars",
-            (Query(_rate("leads_collector_events_total", "outcome"), "{{outcome}}"),),
+            (Query(rate("leads_collector_events_total", "outcome"), "{{outcome}}"),),
         ),
         Panel(
             "Time until the broker has a request's events",
             "The collector answers trackers after that.",
             "s",
             "lines",
-            (
-                Query(_quantile(0.5, "leads_collector_publish_seconds"), "p50"),
-                Query(_quantile(0.99, "leads_collector_publish_seconds"), "p99"),
-            ),
+            half_and_nearly_all("leads_collector_publish_seconds"),
         ),
         Panel(
             "Refused requests",
             "By HTTP status: wrong keys, bodies that are too large, a door that is too full.",
             "reqps",
             "bars",
-            (Query(_rate("leads_collector_refused_requests_total", "status"), "{{status}}"),),
+            (Query(rate("leads_collector_refused_requests_total", "status"), "{{status}}"),),
         ),
         Panel(
             "Deliveries",
             "Events to CRMs and webhooks, by target and by what became of them.",
             "cps",
             "lines",
-            (Query(_rate("leads_relay_deliveries_total", "target", "outcome"), "{{target}} {{outcome}}"),),
+            (Query(rate("leads_relay_deliveries_total", "target", "outcome"), "{{target}} {{outcome}}"),),
         ),
         Panel(
             "Time of a delivery",
             "99th percentile, from reading an event to its delivery, retries included.",
             "s",
             "lines",
-            (Query(_quantile(0.99, "leads_relay_delivery_seconds", "target"), "{{target}}"),),
+            (Query(quantile(0.99, "leads_relay_delivery_seconds", "target"), "{{target}}"),),
         ),
         Panel(
             "Waiting for targets",

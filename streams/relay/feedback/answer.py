@@ -32,9 +32,9 @@ class Bad(NamedTuple):
 
 
 class NotOurs(NamedTuple):
-    """A change of an entry that the relay did not write: nobody of leadstream's."""
+    """A change of an entry that the relay did not write: nobody of leadstream's. `why` names no entry."""
 
-    who: str
+    why: str
 
 
 Found = Answer | Bad | NotOurs

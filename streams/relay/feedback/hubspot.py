@@ -90,7 +90,7 @@ class HubspotChanges:
         contact = contacts.get(number, {})
         lead_id = contact.get(self._lead)
         if not lead_id:
-            return NotOurs(f"contact {number}")
+            return NotOurs(f"a contact without {self._lead}")
         reason = contact.get(self._settings.reason_property or "")
         # HubSpot does not promise that an eventId is unique by itself.
         change_id = f"{change.get('portalId')}:{number}:{change.get('eventId')}:{change.get('occurredAt')}"

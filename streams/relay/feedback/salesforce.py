@@ -73,7 +73,7 @@ class OutboundMessages:
         if not message_id:
             return Bad("Notification: has no Id", original)
         if not fields.get(settings.external_id):
-            return NotOurs(f"Lead {fields.get('Id')} (or the message leaves {settings.external_id} out)")
+            return NotOurs(f"a Lead without {settings.external_id}, unless the message leaves it out")
         event: dict[str, Any] = {
             "event_id": f"salesforce:{message_id}",
             "lead_id": fields[settings.external_id],

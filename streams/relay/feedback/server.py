@@ -70,6 +70,8 @@ class _Ways:
 
     def __init__(self, shared: Surroundings) -> None:
         self._shared = shared
+        #: Where feedback came from of somebody that the relay did not write: a CRM has many, and one line is enough.
+        self._strangers: set[str] = set()
 
     def generic(self, signed: Signed) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -122,8 +124,9 @@ class _Ways:
             self._shared.metrics.feedback(source, "unavailable")
             return web.Response(status=503, headers=_RETRY, text="not taken now; send it again\n")
         for one in found:
-            if isinstance(one, NotOurs):
-                log.info("feedback from %s is of nobody that the relay wrote: %s", source, one.who)
+            if isinstance(one, NotOurs) and source not in self._strangers:
+                self._strangers.add(source)
+                log.info("feedback from %s is of nobody that the relay wrote: %s; more is counted", source, one.why)
             self._shared.metrics.feedback(source, _OUTCOMES[type(one)])
         return done
 

@@ -18,7 +18,7 @@ from streams.relay.exchange import (
     Retry,
     Sender,
     Skipped,
-    describe,
+    down,
     failure,
 )
 from streams.relay.secrets import told
@@ -115,7 +115,7 @@ class Account:
         if response.status in allowed:
             return response
         if response.status == 400 and _LACKING.encode() in response.body:
-            raise Refused(Retry(f"{describe(response)}; `leadstream relay --create-properties` makes what is missing"))
+            raise Refused(down(response, "; `leadstream relay --create-properties` makes what is missing"))
         raise Refused(failure(response))
 
 

@@ -124,6 +124,18 @@ async def test_an_abortable_failure_aborts_and_writes_the_same_again(
     assert committer.aborts == [1]  # type: ignore[attr-defined]
 
 
+async def test_a_batch_that_is_aborted_again_and_again_is_told_of_once(
+    committer: TransactionalCommitter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def at_once(_: float) -> None: ...
+
+    monkeypatch.setattr(module.asyncio, "sleep", at_once)
+    producer_of(committer).fails["commit"] = [failure(abort=True)] * 3
+    await committer.commit(EFFECTS)
+    assert committer.aborts == [1, 1, 1]  # type: ignore[attr-defined]
+    assert len([one for one in caplog.messages if "aborted" in one]) == 1
+
+
 async def test_a_fenced_producer_ends_it_at_once(committer: TransactionalCommitter) -> None:
     producer = producer_of(committer)
     producer.fails["commit"] = [failure(KafkaError._FENCED)]

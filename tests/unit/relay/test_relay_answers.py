@@ -42,6 +42,21 @@ def test_what_passes_by_itself_is_tried_again(status: int) -> None:
     assert outcome == Retry(f"HTTP {status}", 7.0)
 
 
+@pytest.mark.parametrize(
+    ("status", "logged"),
+    [
+        (503, "HTTP 503: SERVER_UNAVAILABLE"),
+        (401, "HTTP 401: SERVER_UNAVAILABLE; check the target's credentials and what they may do"),
+    ],
+)
+def test_a_target_that_is_down_is_logged_without_its_own_words(status: int, logged: str) -> None:
+    words = {"errorCode": "SERVER_UNAVAILABLE", "message": "a@b.example was too much", "error": "Ada"}
+    outcome = failure(Response(status, {}, json.dumps(words).encode()))
+    assert isinstance(outcome, Retry)
+    assert "a@b.example" in outcome.detail
+    assert outcome.logged == logged
+
+
 def test_a_conflict_is_about_the_entry() -> None:
     assert failure(Response(409, {}, b"")) == Retry("HTTP 409", target_down=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -173,6 +174,16 @@ def test_a_lead_that_the_relay_did_not_write_is_counted_and_a_bad_one_kept(door:
     (letter,) = door.outbox.letters()
     assert b"x" * 2000 in letter["value"]
     assert door.count("salesforce", "not_ours") == before + 1
+
+
+def test_of_leads_that_the_relay_did_not_write_the_log_says_once_that_there_are_any(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "streams"):
+        for number in range(3):
+            door.salesforce(outbound([lead("Unqualified", "", Id=f"00Q{number}")]))
+    assert len([one for one in caplog.messages if "nobody that the relay wrote" in one]) <= 1
+    assert "00Q" not in caplog.text
 
 
 def test_entities_are_not_expanded(door: Door) -> None:

@@ -146,3 +146,15 @@ async def test_who_has_lost_all_partitions_is_alive_without_any(bed: Bed) -> Non
     assert bed.source.alive()
     assert bed.kafka.commits == []
     await bed.source.close()
+
+
+async def test_offsets_that_are_refused_for_a_while_are_told_of_once(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bed.source.open()
+    place = ("sql-events", 0)
+    for refused in (True, True, True, False, True):
+        bed.kafka.refused = refused
+        assert await bed.source.commit({place: 1}) is not refused
+    assert len([one for one in caplog.messages if "committed later" in one]) == 2, "of two incidents"
+    await bed.source.close()
