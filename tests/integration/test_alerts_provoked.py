@@ -16,7 +16,7 @@ import pytest
 
 from streams.modelfile import read_text
 from tests.alert_rules import quick_rules
-from tests.operations_bed import Bed, bookings, caught_up, event, publish, running_bed
+from tests.operations_bed import Bed, bookings, event, publish, running_bed
 from tests.processes import end, eventually, leadstream
 from tests.relay_bed import running_relay, webhook
 from tests.servers import Answer
@@ -47,7 +47,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Bed]:
     with running_bed(folder / "bed", [rules], *logs, of_worker=("--model", str(model))) as running:
         # Each partition's clock begins, and goes on with the wall clock's from then on.
         publish(running, bookings("first", 40))
-        caught_up(running)
+        counted = "sum(leads_event_to_qualification_seconds_count)"
+        eventually(lambda: running.prometheus.value(counted) == 40, "the first do not become SQLs")
         yield running
 
 
