@@ -33,6 +33,7 @@ from debian import NoPackage, unpacked
 
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
+from streams.local.parent import die_with_parent
 from streams.local.server import SERVER_JVM
 
 WANTED: Final = 0.6
@@ -160,7 +161,7 @@ def _servers(python: str, room: Path, bootstrap: str, running: ExitStack) -> lis
         log = room / f"{name}.log"
         filled = [str(port) if one == "PORT" else one for one in arguments]
         with log.open("wb") as out:
-            process = subprocess.Popen([python, *filled], stdout=out, stderr=out)
+            process = subprocess.Popen([python, *filled], stdout=out, stderr=out, preexec_fn=die_with_parent())
         running.callback(process.wait)
         running.callback(process.terminate)
         deadline = time.monotonic() + 60

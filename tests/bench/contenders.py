@@ -18,6 +18,7 @@ from typing import NamedTuple
 import psutil
 
 from streams.local.jars import Jar, cache_folder, ensure_jars
+from streams.local.parent import die_with_parent
 
 PEERS = Path(__file__).with_name("peers")
 _STREAMS_JARS = [
@@ -149,7 +150,7 @@ def measure(contender: Contender, bootstrap: str, group: str, room: Path, total:
     log = room / "log"
     with log.open("wb") as err:
         out = err if contender.metrics else subprocess.PIPE
-        process = subprocess.Popen(command, stdout=out, stderr=err)
+        process = subprocess.Popen(command, stdout=out, stderr=err, preexec_fn=die_with_parent())
     try:
         samples = _watch(process, command if contender.metrics else None, total, seconds)
         peak = psutil.Process(process.pid).memory_info().rss / 1e6

@@ -21,6 +21,7 @@ from contenders import free_port
 
 from streams.kafka import ensure_topics, producer_config, reader_config
 from streams.local.broker import EmbeddedBroker
+from streams.local.parent import die_with_parent
 from streams.local.server import SERVER_JVM
 from streams.wire.codec import Codec
 
@@ -39,7 +40,12 @@ def latency(python: str, room: Path, rates: list[int], seconds: float) -> list[d
             log = Path(tempfile.mkdtemp(dir=room)) / "log"
             with log.open("wb") as out:
                 options = ["--bootstrap", broker.bootstrap, "--metrics-port", str(free_port())]
-                worker = subprocess.Popen([python, "-m", "streams.cli", "worker", *options], stdout=out, stderr=out)
+                worker = subprocess.Popen(
+                    [python, "-m", "streams.cli", "worker", *options],
+                    stdout=out,
+                    stderr=out,
+                    preexec_fn=die_with_parent(),
+                )
             try:
                 _await_ready(worker, log)
                 rows.append(_under_load(broker.bootstrap, rate, seconds))

@@ -20,6 +20,7 @@ from confluent_kafka import Producer
 from streams.engine.envelope import wrap
 from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
+from streams.local.parent import die_with_parent
 from streams.local.server import SERVER_JVM
 from streams.modelfile import read_model
 from streams.qualification.events import event_of
@@ -62,7 +63,9 @@ def _started(python: str, room: Path, state: Lead | None, leads: int) -> tuple[f
         began = time.monotonic()
         with log.open("wb") as out:
             options = ["--bootstrap", broker.bootstrap, "--app", APP, "--clock", "stream"]
-            worker = subprocess.Popen([python, "-m", "streams.cli", "worker", *options], stdout=out, stderr=out)
+            worker = subprocess.Popen(
+                [python, "-m", "streams.cli", "worker", *options], stdout=out, stderr=out, preexec_fn=die_with_parent()
+            )
         try:
             while "ready " not in log.read_text():
                 if worker.poll() is not None or time.monotonic() > began + 300:

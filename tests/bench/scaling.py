@@ -16,6 +16,7 @@ from population import load
 
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
+from streams.local.parent import die_with_parent
 from streams.local.server import SERVER_JVM
 
 PARTITIONS = 12
@@ -46,7 +47,12 @@ def _cost(python: str, room: Path, count: int, events: int) -> float:
         for port in ports:
             with (folder / str(port)).open("wb") as log:
                 options = ["--bootstrap", broker.bootstrap, "--metrics-port", str(port)]
-                worker = subprocess.Popen([python, "-m", "streams.cli", "worker", *options], stdout=log, stderr=log)
+                worker = subprocess.Popen(
+                    [python, "-m", "streams.cli", "worker", *options],
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=die_with_parent(),
+                )
             running.callback(worker.wait)
             running.callback(worker.kill)
             workers.append(worker)
