@@ -33,10 +33,10 @@ class StandingCollector(Collector):
         yield from self._lags(report)
         tracked = GaugeMetricFamily(
             "leads_tracked",
-            "Leads that are known, by stage; `alias` counts ids that are another lead.",
+            "Leads that are known, by stage; `alias` counts ids that are another lead, `erased` marks of erased ids.",
             labels=["stage"],
         )
-        for stage in (*STAGES, "alias"):
+        for stage in (*STAGES, "alias", "erased"):
             tracked.add_metric([stage], report.keys.get(stage, 0))
         yield tracked
         yield GaugeMetricFamily("leads_state_bytes", "Keys and packed states held in memory.", report.bytes)

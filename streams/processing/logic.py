@@ -18,13 +18,13 @@ from streams.processing.note import ChangesPending, Note, noted, take_over
 from streams.processing.outputs import published, refused
 from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
-from streams.qualification.identity import let_time_pass, receive, receive_event
+from streams.qualification.identity import carried_over, let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
 from streams.qualification.messages import Forward, Link, Merge
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
 from streams.qualification.step import judged_at, step_owned
-from streams.qualification.succession import Change, differences, succeed
+from streams.qualification.succession import Change, differences
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 from streams.wire.times import rfc3339
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 _MODELS_AT_HAND = 32
 #: Kinds of events that may make of a lead something that is none.
 _OF_IDS = frozenset(("identity_link", "erasure"))
-#: What an id counts as that is a lead's alias.
-ALIAS = "alias"
+#: What an id counts as that is a lead's alias, and one of which nothing is left but that it was erased.
+ALIAS, ERASED = "alias", "erased"
 
 
 class Counter(Protocol):
@@ -222,9 +222,9 @@ class LeadLogic:
             return state
         note = noted(batch.note)
         assert note is not None, "`begin` notes the model"
-        after = succeed(state, batch.due(key), note.changes, self._models)
-        self._settle(key, True, after.lead, after.due, after.transitions, batch)
-        return after.lead
+        carried = carried_over(state, batch.due(key), note.changes, self._models)
+        self._settle(key, True, carried.state, carried.due, carried.transitions, batch)
+        return carried.state
 
     def pack(self, state: State) -> bytes:
         return pack(state)
@@ -233,8 +233,10 @@ class LeadLogic:
         return unpack(payload)
 
     def label(self, state: State) -> str:
-        """The stage of a lead, `alias` for an id that is one."""
-        return state.stage if isinstance(state, Lead) else ALIAS
+        """The stage of a lead, `alias` for an id that is one, `erased` for the mark of one that was erased."""
+        if isinstance(state, Lead):
+            return state.stage
+        return ERASED if state.is_mark else ALIAS
 
     def _take(self, key: bytes, state: State | None, event: Event, way: Passing, batch: Batch) -> None:
         """An event for an id: of a lead, an alias, or nothing yet."""

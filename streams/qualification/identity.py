@@ -10,9 +10,11 @@ erasure leaves under each id, and ends there (`erasure`, `forgetting`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
-from streams.qualification.erasure import erased, followed_until
+from streams.qualification.erasure import Erased, erased, followed_until
 from streams.qualification.events import Event, Ignored, Transition
 from streams.qualification.forgetting import covers, ended, forget, link_of_before
 from streams.qualification.ids import message_id
@@ -22,8 +24,8 @@ from streams.qualification.messages import Forget, Forward, Link, Merge, Message
 from streams.qualification.model.values import Model
 from streams.qualification.outcome import Outcome, ignored, left_of, marked, of_alias
 from streams.qualification.state import Alias, State
-from streams.qualification.step import UNKNOWN_DUE, advance_owned, judged_at, step_owned
-from streams.qualification.succession import former_names, half_lives_of
+from streams.qualification.step import UNKNOWN_DUE, After, advance_owned, judged_at, step_owned
+from streams.qualification.succession import Change, former_names, half_lives_of, succeed
 from streams.qualification.turn import Turn
 
 #: Why a link may say nothing new, for metrics that want a bounded set.
@@ -57,8 +59,8 @@ def receive_event(
         return _event_at_alias(id_, state, event, passed, at, model)
     if state is not None and covers(state, event.occurred_at, at):
         return ignored(state, "erased", due)
-    after = step_owned(state, event, at, model, due)
-    return Outcome(after.lead, after.transitions, after.due)
+    before = None if state is None else state.erased
+    return _of_lead(step_owned(state, event, at, model, due), before, at)
 
 
 def receive(
@@ -109,9 +111,18 @@ def let_time_pass(id_: str, state: State, at: int, model: Model) -> Outcome:
         at = state.ends_at
         end = Forget(id_, message_id(id_, "end", str(at)), at, id_, at, erased=False, arrival=at)
         return ended(state, end, at, model)
-    after = advance_owned(state, at, model)
+    return _of_lead(advance_owned(state, at, model), state.erased, at)
+
+
+def carried_over(lead: Lead, due: int | None, changes: Sequence[Change], models: Mapping[str, Model]) -> Outcome:
+    """A lead that another model judged last, as the model of the last of `changes` has it: see `succeed`."""
+    return _of_lead(succeed(lead, due, changes, models), lead.erased, changes[-1].since)
+
+
+def _of_lead(after: After, before: Erased | None, at: int) -> Outcome:
+    """What became of a lead, as of `at`: its id outlives it where it remembers an erasure of `before` it."""
     if after.lead is None:
-        return left_of(state.erased, at, *after.transitions)
+        return left_of(before, at, *after.transitions)
     return Outcome(after.lead, after.transitions, after.due)
 
 

@@ -197,11 +197,6 @@ def _hand_down(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, he
     take_back_owed(lead, half_lives)
 
 
-def _was(model: Model) -> dict[str, str]:
-    """Group -> its name in an earlier model, where that was another."""
-    return {name: group.was for name, group in model.groups.items() if group.was is not None}
-
-
 def _heirs(names: Collection[str], was: Mapping[str, str], undone: Mapping[str, str] = MappingProxyType({})) -> _Heirs:
     """`undone` is what the groups of the model before `was`: names that are here again have back what was theirs."""
     heirs = {before: name for name, before in was.items()} | {name: name for name in names}

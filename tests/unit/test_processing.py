@@ -114,6 +114,7 @@ def test_what_is_forgotten_with_a_lead_hears_of_it_by_a_record() -> None:
     (stray,) = worker.take(record_of("erasures", "bert", requested_by=None))
     assert (stray["lead_id"], stray["forgotten"]) == ("anna", {"target": "bert", "until": NOW, "erased": True})
     assert {key: state.is_mark for key, state in worker.states.items()} == {b"anna": True, b"bert": True}
+    assert {worker.logic.label(state) for state in worker.states.values()} == {"erased"}
     worker = Worker()
     worker.take(link_of("anna", "bert"))
     before = {**stray, "forgotten": {"target": "bert", "until": None, "erased": True}, "occurred_at": NOW - 1}

@@ -24,7 +24,7 @@ from streams.processing import LeadLogic
 from streams.processing.note import LARGEST_NOTE, MOST_CHANGES, ChangesPending, noted, take_over
 from streams.qualification.lead import Lead
 from streams.qualification.model.values import Group, Model
-from streams.qualification.state import unpack
+from streams.qualification.state import Alias, unpack
 from streams.wire.codec import Codec
 
 CODEC = Codec()
@@ -326,6 +326,22 @@ def test_what_was_due_under_the_model_before_is_done_by_it_and_at_its_time() -> 
     cooled = [one for one in lifecycle(partition) if one["to_stage"] == "lead" and one["from_stage"] == "mql"]
     assert {one["lead_id"]: one["occurred_at"] for one in cooled} == expected
     assert {one["model"] for one in cooled} == {"eager"}
+
+
+def test_an_id_whose_new_life_ends_before_the_next_model_sees_it_still_remembers_its_erasure() -> None:
+    partition = Partition(replace(MODEL, visitor_ttl_ms=2 * DAY))
+    partition.batch(("erasures", event("u1", NOW - 60_000, 1, requested_by=None)))
+    partition.batch(("page-views", event("u1", NOW - 50_000, 2, url="https://example.com/pricing")))
+    assert partition.lead("u1").erased is not None
+    partition.clock = NOW + 3 * DAY
+    partition.logic.offer(EAGER)
+    partition.sweep()
+    left = unpack(partition.state.values[b"u1"][PAYLOAD:])
+    assert isinstance(left, Alias)
+    assert left.is_mark
+    partition.clock = NOW + 8 * DAY
+    partition.batch()
+    assert partition.state.values == {}
 
 
 def test_a_restart_with_another_model_takes_effect_where_the_records_end_however_late_it_is() -> None:

@@ -93,7 +93,7 @@ _STAGES = Section(
             "Everybody that is known now, without those known by another id as well.",
             "short",
             "lines",
-            (Query('sum by (stage) (leads_tracked{stage!="alias"})', "{{stage}}"),),
+            (Query('sum by (stage) (leads_tracked{stage!~"alias|erased"})', "{{stage}}"),),
             8,
         ),
         Panel(

@@ -261,6 +261,13 @@ def test_a_visitor_that_is_forgotten_after_its_time_still_remembers_the_erasure_
     assert [one.lead_id for one in meets(town, past("anon", "vera", days(2)), days(500))] == ["anon"]
 
 
+def test_a_visitor_whose_time_is_over_when_a_bot_comes_by_still_remembers_the_erasure_before_it() -> None:
+    asked = msgspec.structs.replace(by("vera", erasure(days(3))), arrival=days(900))
+    town = Town(asked, by("vera", pricing(days(4))), by("vera", pricing(days(300), user_agent="Googlebot/2.1")))
+    assert (town.known, town.ignored()) == ({}, ["bot"])
+    assert [one.lead_id for one in meets(town, past("anon", "vera", days(2)), days(300))] == ["anon"]
+
+
 def test_an_alias_that_ends_for_another_reason_still_remembers_its_erasure() -> None:
     asked = msgspec.structs.replace(by("vera", erasure(days(3))), arrival=days(900))
     town = Town(asked, link("vera", "paul", days(5)), link("vera", "paul", days(6), revoked=True))
