@@ -103,7 +103,9 @@ def test_counters_are_the_numbers_of_records_on_the_topics(bed: Bed) -> None:
 
 def test_tracked_leads_and_state_bytes_are_those_of_the_changelog(bed: Bed) -> None:
     states, progress = changelog_of(bed.broker.bootstrap, "leadstream")
-    stages = Counter(one.stage if isinstance(one, Lead) else "erased" if one.is_mark else "alias" for one in states.values())
+    stages = Counter(
+        one.stage if isinstance(one, Lead) else "erased" if one.is_mark else "alias" for one in states.values()
+    )
     assert stages["visitor"] > 100
     for stage, number in stages.items():
         eventually(
