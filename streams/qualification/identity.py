@@ -146,13 +146,14 @@ def _link_again(alias: Alias, link: Link, now: int, model: Model) -> Outcome:
     if link.revoked:
         if alias.to != link.to or at < alias.since:
             return of_alias(alias, Ignored("no_such_link"))
-        return of_alias(_changed(alias, to=None, since=at, ends_at=now + model.visitor_ttl_ms))
+        return of_alias(_changed(alias, to=None, since=at, ends_at=now + model.visitor_ttl_ms, began=0))
     if alias.to == link.to:
-        return of_alias(_changed(alias, since=max(at, alias.since)), Ignored("known_link"))
+        since, began = max(at, alias.since), min(at, alias.pointing_since)
+        return of_alias(_changed(alias, since=since, began=0 if began == since else began), Ignored("known_link"))
     if at <= alias.since:
         return of_alias(alias, Ignored("older_link"))
     told = [] if link.known else [_merge_of(link, None, model)]
-    return of_alias(_changed(alias, to=link.to, since=at, ends_at=0), *told)
+    return of_alias(_changed(alias, to=link.to, since=at, ends_at=0, began=0), *told)
 
 
 _changed = msgspec.structs.replace

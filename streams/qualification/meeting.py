@@ -29,7 +29,8 @@ def meet(id_: str, state: State | None, merge: Merge, at: int, model: Model, due
     alias: Alias | None = None
     if isinstance(state, Alias):
         if state.to is not None and goes_on(id_, merge.passed):
-            onward = _changed(merge, lead_id=state.to, passed=(*merge.passed, id_))
+            since = max(merge.occurred_at, state.pointing_since)
+            onward = _changed(merge, lead_id=state.to, passed=(*merge.passed, id_), occurred_at=since)
             aliases, left_out = _aliases_with(id_, state.aliases, merge)
             return of_alias(_changed(state, aliases=aliases), *left_out, onward)
         alias, state = state, None

@@ -32,7 +32,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """`passed[0]` is an alias since `occurred_at` (ms); `lead` is what was known of it, None for nothing.
+    """`passed[0]` leads to `lead_id` since `occurred_at` (ms); `lead` is what was known of it, None for nothing.
 
     `passed` are the ids that this came through, oldest first: the last of them points to `lead_id`. `arrival`: as in
     `Link`. `half_lives` (ms) are those of the groups in `lead`, by the model that judged it.

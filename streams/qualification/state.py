@@ -13,7 +13,7 @@ class Alias(msgspec.Struct, array_like=True, frozen=True, tag=1):
 
     `sequence` is that of the last that was said of the id while it was a lead: if it becomes one again, it goes on.
     `aliases` are those that point to this id: as in a lead. At `ends_at` (ms) nothing is left of it; 0 for never.
-    `erased`: as in a lead.
+    `erased`: as in a lead. `began` (ms) is when it came to point to `to`, 0 for `since`: later links may repeat it.
     """
 
     to: str | None
@@ -22,6 +22,12 @@ class Alias(msgspec.Struct, array_like=True, frozen=True, tag=1):
     aliases: tuple[str, ...] = ()
     ends_at: int = 0
     erased: Erased | None = None
+    began: int = 0
+
+    @property
+    def pointing_since(self) -> int:
+        """When it came to point to `to` (ms)."""
+        return self.began or self.since
 
     @property
     def is_mark(self) -> bool:

@@ -138,6 +138,33 @@ def test_nothing_that_is_on_its_way_between_partitions_survives_an_erasure(seed:
     assert_forgotten(told, {key.decode(): state for key, state in worker.states.items()})
 
 
+@given(st.integers(0, 2**32), HASTE)
+@EXAMPLES
+def test_links_of_after_an_erasure_bring_nothing_of_it_back(seed: int, haste: float) -> None:
+    """Whoever is linked for the first time, and links that are made once more."""
+    dice = Random(seed)
+    told = story(dice, late=False)
+    others = [id_ for id_ in IDS if id_ not in told.gone and id_ not in told.pointing]
+    new = {id_: dice.choice([one for one in IDS if one != id_]) for id_ in others if dice.random() < 0.5}
+    again = {id_: to for id_, to in told.pointing.items() if id_ in IDS and dice.random() < 0.5}
+    links = [link(id_, to, days(dice.uniform(12.5, 15))) for id_, to in (new | again).items()]
+    for one in links:
+        told.told.insert(dice.randint(told.asked_at + 1, len(told.told)), one)
+    network = Network(UNLIMITED, dice)
+    network.tell(told.told, haste)
+    network.settle()
+    known = unmarked(network.states)
+    assert_all_aliases_are_known(known)
+    half_life = UNLIMITED.groups["web"].half_life_ms
+    held = sum(
+        value_at(*one.groups["web"], END, half_life)
+        for one in known.values()
+        if isinstance(one, Lead) and "web" in one.groups
+    )
+    views = [one.occurred_at for one in told.told if one.kind == "page_view" and one.lead_id not in told.gone]
+    assert held <= sum(value_at(10.0, at, END, half_life) for at in views) + 1e-6
+
+
 def past(of: str, to: str, at: int, *through: str) -> Merge:
     """The past of somebody who visited the pricing page, on its way by a link of `at`."""
     town = Town(*warm(of, at - 1000))
@@ -176,6 +203,19 @@ def test_an_id_that_has_become_an_alias_since_passes_no_past_of_before_on() -> N
     town = Town(by("vera", erasure(days(3))), by("vera", pricing(days(4))), link("vera", "vera b", days(5)))
     assert [one.lead_id for one in meets(town, past("anon", "vera", days(2)))] == ["anon"]
     assert town.ids() == {"vera": "vera b", "vera b": "vera b"}
+
+
+def test_a_past_that_comes_by_an_alias_of_after_the_erasure_is_news_as_the_alias_is() -> None:
+    """Whoever it is, was nobody that was erased at that time."""
+    town = Town(*warm("anon", days(1)), by("vera", erasure(days(3))), link("b", "vera", days(5)))
+    town.tell(link("anon", "b", days(2)))
+    assert set(town.lead("vera").groups) == {"web", "content"}
+
+
+def test_a_past_that_comes_by_an_alias_of_before_the_erasure_is_none_though_its_link_was_repeated_since() -> None:
+    town = Town(*warm("anon", days(1)), link("b", "vera", days(1)), link("b", "vera", days(5)))
+    town.tell(by("vera", erasure(days(3))), link("anon", "b", days(2)))
+    assert (town.ids()["b"], town.lead("vera").groups) == ("vera", {})
 
 
 def test_what_happened_before_an_erasure_and_is_heard_of_after_it_says_nothing() -> None:
