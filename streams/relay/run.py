@@ -44,7 +44,8 @@ def run_relay(
 ) -> None:
     """Run in the foreground until SIGTERM or SIGINT. Waits for a broker that is away, and creates missing topics.
 
-    A relay that is silent for `session_timeout_s` loses its partitions to others, or to the next one of its own `instance_id` at once.
+    A relay that is silent for `session_timeout_s` loses its partitions to others, or to the next one of its own
+    `instance_id` at once.
 
     Raises UsageError for secrets, BrokerRefused and RelayFailed when Kafka fails for good.
     """
