@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from streams.engine.app import create_app, run
+from streams.engine.app import EngineApp, create_app, run
 from streams.engine.clock import ClockKind
 from streams.engine.config import EngineConfig
-from streams.kafka import DEFAULT_APP, ensure_topics
+from streams.engine.report import Report
+from streams.errors import LeadstreamError
+from streams.kafka import DEFAULT_APP, BrokerUnreachable, ensure_topics
 from streams.modelwatch import ModelWatch
 from streams.monitoring.health import WorkerHealth
 from streams.monitoring.metrics import WorkerMetrics
@@ -26,6 +31,7 @@ from streams.wire.codec import Codec
 from streams.wire.registry import RegistryUnavailable
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 #: A batch makes tens of thousands of objects, none of them in cycles: to look for those at the usual thresholds takes a
 #: fifth of the time.
@@ -57,15 +63,27 @@ def run_worker(
 
     `model_file` is where `model` came from: when it changes while the worker runs, so does the judgement.
 
-    Creates missing topics. Raises BrokerUnreachable and what else keeps it from starting.
+    Waits for a broker that is away, answering probes, and creates missing topics. Raises what keeps it from starting.
     """
-    found = ensure_topics(bootstrap, app_id=app_id)
-    for drift in found.drift:
-        log.warning("%s", drift)
     topics = tuple(topic.name for topic in SOURCE_TOPICS)
     metrics = _Announcing(
         CollectorRegistry(), topics, tuple(reason for reason, lasts in model.rest.reasons.items() if lasts)
     )
+    running: list[EngineApp] = []
+
+    def latest() -> Report | None:
+        return running[0].engine.report if running else None
+
+    metrics.watch(latest)
+    if metrics_port is not None:
+        health = WorkerHealth(latest)
+        probes = {"/health/live": health.live, "/health/ready": health.ready, "/health/started": health.started}
+        serve(metrics.registry, metrics_host, metrics_port, probes)
+    # Nothing is begun yet that would have to be ended; and the first process of a container has no default for this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    found = _awaited(lambda: ensure_topics(bootstrap, app_id=app_id), BrokerUnreachable)
+    for drift in found.drift:
+        log.warning("%s", drift)
     codec = Codec(schema_registry)
     logic = LeadLogic(codec, model, found.partitions, lambda: time.time_ns() // 1_000_000, metrics, app_id)
     if model_file is not None:
@@ -85,23 +103,21 @@ def run_worker(
         security=login().librdkafka(),
     )
     app = create_app(config, logic, metrics)
-    metrics.watch(lambda: app.engine.report)
-    if metrics_port is not None:
-        health = WorkerHealth(lambda: app.engine.report)
-        probes = {"/health/live": health.live, "/health/ready": health.ready, "/health/started": health.started}
-        serve(metrics.registry, metrics_host, metrics_port, probes)
-    _register_outputs(codec)
+    running.append(app)
+    # Before the first record: in the middle of a batch there is no waiting.
+    written = [topic.name for topic in (*OUTPUT_TOPICS, *SOURCE_TOPICS) if topic.role != "input"]
+    _awaited(lambda: codec.prepare(written), RegistryUnavailable)
     gc.set_threshold(*_COLLECT_AFTER)
     run(app)
 
 
-def _register_outputs(codec: Codec) -> None:
-    """Wait for the registry before the first record: in the middle of a batch there is no waiting."""
+def _awaited(attempt: Callable[[], _T], away: type[LeadstreamError]) -> _T:
+    """What `attempt` gives once it no longer raises `away`, however long that takes. The log says once what is away."""
     told = False
     while True:
         try:
-            return codec.prepare(topic.name for topic in (*OUTPUT_TOPICS, *SOURCE_TOPICS) if topic.role != "input")
-        except RegistryUnavailable as error:
+            return attempt()
+        except away as error:
             if not told:
                 log.warning("waiting: %s", error)
                 told = True

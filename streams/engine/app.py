@@ -161,5 +161,5 @@ async def _drain(app: EngineApp) -> None:
             await app.stop()
         log.info("stopped")
     except Exception as error:
-        log.info("stopped, without taking leave of the group: %r", error)
+        log.info("stopped, without taking leave of the group: %s", type(error).__name__)
     app.engine.end(0)  # threads of the clients may still wait for a broker

@@ -211,7 +211,11 @@ class Engine:
         elif isinstance(error, KafkaError):
             log.critical("Ending: Kafka refused what can't be done without: %s", error)
         else:
-            log.critical("Ending because of a defect, without committing: %r", error, exc_info=error)
+            # Not the error's own words: they may be a lead's.
+            where = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
+            log.critical(
+                "Ending because of a defect, without committing: %s%s", type(error).__name__, where, exc_info=error
+            )
         self._interrupt.set()
         self.end(1)
 
@@ -286,7 +290,14 @@ class Engine:
         if interrupt.is_set():
             raise RestoreInterrupted
         self._running.add(number)
-        self._spawn(runner.run(lambda source, since: self._caught_up(number, source, since)))
+        self._spawn(self._run(number, runner))
+
+    async def _run(self, number: int, runner: PartitionRunner) -> None:
+        try:
+            await runner.run(lambda source, since: self._caught_up(number, source, since))
+        except Exception as error:
+            error.add_note(f"partition {number}")
+            raise
 
     def _caught_up(self, number: int, source: SourceBuffer, since: int) -> bool:
         assert self._thread is not None

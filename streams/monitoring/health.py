@@ -45,7 +45,7 @@ class WorkerHealth:
     def ready(self) -> Standing:
         report = self._latest()
         if report is None or report.assigned is None:
-            return Standing(False, "joining the group")
+            return self._before(report)
         if report.away:
             return Standing(False, "no broker answers")
         if not report.restored:
@@ -56,5 +56,9 @@ class WorkerHealth:
     def started(self) -> Standing:
         report = self._latest()
         if report is None or report.assigned is None:
-            return Standing(False, "joining the group")
+            return self._before(report)
         return Standing(True, "started")
+
+    @staticmethod
+    def _before(report: Report | None) -> Standing:
+        return Standing(False, "starting; the log says what it waits for" if report is None else "joining the group")

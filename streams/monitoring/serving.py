@@ -5,6 +5,7 @@ They answer while the event loop is busy, before it runs, and when it stands sti
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +18,14 @@ from streams.errors import LeadstreamError
 from streams.monitoring.health import Standing
 
 Probe = Callable[[], Standing]
+
+log = logging.getLogger(__name__)
+
+
+class _Server(ThreadingWSGIServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who hangs up early, or speaks no HTTP, is no incident; the library would print a traceback of it."""
+        log.debug("a connection to the metrics port broke", exc_info=True)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -47,7 +56,7 @@ def serve(registry: CollectorRegistry, host: str, port: int, probes: dict[str, P
         return [f"{says}\n".encode()]
 
     try:
-        server: ThreadingWSGIServer = make_server(host, port, app, ThreadingWSGIServer, _Quiet)
+        server: ThreadingWSGIServer = make_server(host, port, app, _Server, _Quiet)
     except OSError as error:
         raise LeadstreamError(
             f"metrics port {port} can't be opened ({error.strerror}): choose another --metrics-port"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 
 from prometheus_client import CollectorRegistry
 
 from streams.errors import LeadstreamError
-from streams.kafka import ensure_topics
+from streams.kafka import BrokerUnreachable, ensure_topics
 from streams.monitoring.relay import RelayMetrics
 from streams.relay.building import Built, build
 from streams.relay.delivery import Courier
@@ -43,28 +42,39 @@ def run_relay(
     schema_registry: str | None = None,
     session_timeout_s: float = 6.0,
 ) -> None:
-    """Run in the foreground until SIGTERM or SIGINT. Creates missing topics. A relay that is silent for
-    `session_timeout_s` loses its partitions to others, or to the next one of its own `instance_id` at once.
+    """Run in the foreground until SIGTERM or SIGINT. Waits for a broker that is away, and creates missing topics.
 
-    Raises BrokerUnreachable, UsageError for secrets, BrokerRefused and RelayFailed when Kafka fails for good.
+    A relay that is silent for `session_timeout_s` loses its partitions to others, or to the next one of its own
+    `instance_id` at once.
+
+    Raises UsageError for secrets, BrokerRefused and RelayFailed when Kafka fails for good.
     """
     memory, retries = relay_memory_topic(app_id), relay_retries_topic(app_id)
-    report = ensure_topics(bootstrap, topics=(*_TOPICS, memory, retries))
-    for drift in report.drift:
-        log.warning("%s", drift)
     codec = Codec(schema_registry)
-    _prepare(codec)
+
+    def prepare() -> None:
+        report = ensure_topics(bootstrap, topics=(*_TOPICS, memory, retries))
+        codec.prepare(_PREPARED)
+        for drift in report.drift:
+            log.warning("%s", drift)
+
     metrics = RelayMetrics(CollectorRegistry())
     with Outbox(bootstrap) as outbox:
         membership = Membership(f"{app_id}-relay", instance_id, session_timeout_s)
         shared = Surroundings(bootstrap, membership, retries.name, memory.name, codec, outbox, metrics)
         try:
-            asyncio.run(_run(targets, shared, metrics_host, metrics_port))
+            asyncio.run(_run(targets, shared, metrics_host, metrics_port, prepare))
         except* LeadstreamError as group:
             raise _first(group) from None
 
 
-async def _run(targets: Targets, shared: Surroundings, metrics_host: str, metrics_port: int | None) -> None:
+async def _run(
+    targets: Targets,
+    shared: Surroundings,
+    metrics_host: str,
+    metrics_port: int | None,
+    prepare: Callable[[], None],
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,6 +94,9 @@ async def _run(targets: Targets, shared: Surroundings, metrics_host: str, metric
                 lambda: all(one.alive() and one.reached for one in couriers),
             )
             await stack.enter_async_context(serve(app, metrics_host, metrics_port, "--metrics-port"))
+        await _await_outside(prepare, stopping)
+        if stopping.is_set():
+            return
         if targets.feedback is not None:
             feedback = targets.feedback
             app = feedback_app(feedback, {name: one.delivery for name, one in built.items()}, shared)
@@ -104,17 +117,19 @@ async def _announce(couriers: Sequence[Courier], stopping: asyncio.Event) -> Non
     print(f"ready {len(couriers)} targets", flush=True)
 
 
-def _prepare(codec: Codec) -> None:
-    """Have the schemas that the relay writes registered, waiting for the registry."""
+async def _await_outside(prepare: Callable[[], None], stopping: asyncio.Event) -> None:
+    """Do `prepare` in a thread as soon as broker and registry answer, unless told to stop before."""
     told = False
-    while True:
+    while not stopping.is_set():
         try:
-            return codec.prepare(_PREPARED)
-        except RegistryUnavailable as error:
+            await asyncio.to_thread(prepare)
+            return
+        except (BrokerUnreachable, RegistryUnavailable) as error:
             if not told:
                 log.warning("waiting: %s", error)
                 told = True
-            time.sleep(1.0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), 1.0)
 
 
 def _first(group: BaseExceptionGroup[LeadstreamError]) -> BaseException:

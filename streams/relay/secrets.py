@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from streams.errors import UsageError
+from streams.monitoring.logs import traceback_of
 
 
 class SecretMissing(UsageError):
@@ -60,8 +61,8 @@ def told(text: str) -> str:
 class _Redacting(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redacted(record.getMessage()), ()
-        if record.exc_info:
-            record.exc_text = redacted(logging.Formatter().formatException(record.exc_info))
+        if record.exc_info and record.exc_info[1] is not None:
+            record.exc_text = redacted(traceback_of(record.exc_info[1]))
             record.exc_info = None
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from streams.local.broker import EmbeddedBroker
 from streams.partitioning import partition_of
@@ -18,7 +20,7 @@ from streams.qualification.receipt import verify_receipt
 from streams.wire.codec import Codec
 from streams.wire.jsonlines import Line, parse_line
 from tests.kafka_topics import produce_raw, read_all, records_of
-from tests.processes import eventually, leadstream, running_worker
+from tests.processes import eventually, free_port, leadstream, running, running_worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -294,11 +296,33 @@ def test_a_broken_model_file_is_refused_before_anything_starts(address: str, tmp
     assert "Traceback" not in done.stderr
 
 
-def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
-    done = leadstream("worker", "--bootstrap", "127.0.0.1:9")
-    assert done.returncode == 1
-    assert "127.0.0.1:9" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_worker_that_starts_without_a_broker_lives_says_so_once_and_goes_on_when_there_is_one(tmp_path: Path) -> None:
+    port, probes = free_port(), free_port()
+    log = tmp_path / "worker.log"
+    options = ("--bootstrap", f"127.0.0.1:{port}", "--metrics-port", str(probes))
+
+    def probe(name: str) -> int:
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"http://127.0.0.1:{probes}/health/{name}", timeout=5).status_code
+        return 0
+
+    with running(log, "worker", *options) as process:
+        eventually(lambda: "waiting: No Kafka broker answers" in log.read_text(), "it does not say what it waits for")
+        assert [probe(name) for name in ("live", "started", "ready")] == [200, 503, 503]
+        with EmbeddedBroker(tmp_path / "kafka", port):
+            eventually(lambda: probe("ready") == 200, "it does not go on")
+            process.terminate()
+            assert process.wait(60) == 0
+    assert log.read_text().count("No Kafka broker answers") == 1
+
+
+def test_a_worker_that_waits_for_a_broker_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    with running(log, "worker", "--bootstrap", "127.0.0.1:9") as process:
+        eventually(lambda: "waiting: No Kafka broker answers at 127.0.0.1:9" in log.read_text(), "it does not wait")
+        process.terminate()
+        assert process.wait(30) == 0
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_taken_metrics_port_is_named(address: str) -> None:

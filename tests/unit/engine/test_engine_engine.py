@@ -274,6 +274,9 @@ async def test_a_failed_commit_and_a_defect_end_the_process(
     assert engine.statuses == [1]
     assert says in caplog.text
     assert ("Traceback" in caplog.text) == traceback
+    (record,) = caplog.records
+    assert "'x'" not in record.getMessage()
+    assert ("partition 1" in record.getMessage()) == traceback
     assert engine.committable(engine.thread.positions) == {}
     await engine.close()
 
