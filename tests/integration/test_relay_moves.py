@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,8 @@ import pytest
 from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
 from tests.hubspot_server import HubSpot
-from tests.processes import eventually, leadstream
-from tests.relay_bed import hubspot, is_caught_up, letters_of, newcomer, produce, running_relay, webhook
+from tests.processes import eventually, free_port, leadstream, running
+from tests.relay_bed import SECRETS, hubspot, is_caught_up, letters_of, newcomer, produce, running_relay, webhook
 from tests.relay_records import AT, DAY, lifecycle, qualification
 from tests.servers import Answer, Subscriber, serving
 
@@ -214,3 +216,23 @@ def test_told_to_stop_it_finishes_what_is_in_flight_and_repeats_nothing(address:
         with running_relay(address, tmp_path, targets, app=app):
             eventually(lambda: len({one.headers["webhook-id"] for one in hook.heard}) == 12, "events are lost")
         assert len(hook.heard) == 12
+
+
+def test_a_relay_that_starts_without_a_broker_waits_and_delivers_when_there_is_one(tmp_path: Path) -> None:
+    port = free_port()
+    with EmbeddedBroker(tmp_path / "kafka", port) as broker:
+        address = broker.bootstrap
+        ensure_topics(address, partitions=2)
+        newcomer(address, "early", "crm")
+        produce(address, [qualification("lead-early", 1)])
+    file, log = tmp_path / "targets.yaml", tmp_path / "log"
+    with serving(Subscriber()) as subscriber:
+        file.write_text(json.dumps({"targets": {"crm": webhook(subscriber.url)}}))
+        options = ("--bootstrap", address, "--targets", str(file), "--app", "early")
+        with running(log, "relay", *options, env={**os.environ, **SECRETS}) as relay:
+            eventually(lambda: "waiting: No Kafka broker answers" in log.read_text(), "it does not wait")
+            with EmbeddedBroker(tmp_path / "kafka", port):
+                eventually(lambda: subscriber.events(), "nothing is delivered")
+                relay.terminate()
+                assert relay.wait(60) == 0
+    assert log.read_text().count("No Kafka broker answers") == 1
