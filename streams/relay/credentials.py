@@ -59,7 +59,7 @@ class OAuthToken:
         response = await sender.send(Request("POST", self._url, form=form))
         answer = response.json()
         token = answer.get("access_token") if isinstance(answer, dict) else None
-        if response.status != 200 or not isinstance(token, str):
+        if response.status != 200 or not isinstance(token, str) or not token.isprintable():
             raise Unanswered(f"no access token: {describe(response)}", retry_after_s(response))
         return Secret(token)
 

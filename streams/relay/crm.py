@@ -35,7 +35,9 @@ class Task(msgspec.Struct, frozen=True):
 
 class CrmPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to write for one record. `fields` overwrite; `profile` fills what the CRM has empty. `stage` and
-    `from_stage` are leadstream's; None: not to be written. The lead is found by `crm_id`, else by its own key.
+    `from_stage` are leadstream's; None: not to be written. `status` is written when the lead comes to a stage and not
+    again while it is there, nor after sales' own word: from then on it is theirs. The lead is found by `crm_id`, else
+    by its own key.
     """
 
     event_id: str
@@ -105,8 +107,7 @@ def plan_crm(
         profile={name: who[fact] for name, fact in fields.items() if fact in who},
         stage=stage,
         from_stage=record.get("from_stage", record.get("previous_stage")),
-        # What sales said of a lead is in the CRM already, in its own words.
-        status=statuses.get(stage) if cause != "FEEDBACK" else None,
+        status=statuses.get(stage) if stage != known.stage and cause != "FEEDBACK" else None,
         task=_task(item, now, settings) if news.qualification else None,
         remember=news.remember,
     )

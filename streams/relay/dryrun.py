@@ -40,11 +40,13 @@ def dry_run(bootstrap: str, targets: Targets, schema_registry: str | None = None
     offset is kept, no secret is read. Raises BrokerUnreachable, TopicsMissing.
     """
     codec = Codec(schema_registry)
-    asyncio.run(_print(list(_records(bootstrap)), targets, codec))
+    asyncio.run(rehearse(list(_records(bootstrap)), targets, codec))
     sys.stdout.buffer.flush()
 
 
-async def _print(raws: list[Raw], targets: Targets, codec: Codec) -> None:
+async def rehearse(raws: list[Raw], targets: Targets, codec: Codec) -> None:
+    """Plan records for every target, and print the requests; how many there would be goes to standard error."""
+
     def now() -> int:
         return time.time_ns() // 1_000_000
 
@@ -56,12 +58,17 @@ async def _print(raws: list[Raw], targets: Targets, codec: Codec) -> None:
             known = memory.get(item.lead_id, NOTHING)
             plan: Any = target.plan(item, known, now())
             outcome = plan if isinstance(plan, Skipped) else (await target.deliver([plan]))[0]
-            if isinstance(outcome, Delivered) and plan.remember is not None:
-                memory[item.lead_id] = msgspec.structs.replace(plan.remember, crm_id=outcome.crm_id)
+            if not isinstance(plan, Skipped) and plan.remember is not None:
+                memory[item.lead_id] = _remembered(plan.remember, outcome)
             word = f"skipped ({outcome.reason})" if isinstance(outcome, Skipped) else "would be delivered"
             counts[word] = counts.get(word, 0) + 1
         said = ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "nothing on the topics"
         print(f"{name}: {said}", file=sys.stderr)
+
+
+def _remembered(remember: Remembered, outcome: Any) -> Remembered:
+    """As after a delivery: also what asks for no request, such as an erasure that is not passed on, is heard of."""
+    return msgspec.structs.replace(remember, crm_id=outcome.crm_id) if isinstance(outcome, Delivered) else remember
 
 
 def _in_order(raws: list[Raw], topics: tuple[str, ...], consumer: str, codec: Codec) -> Iterator[Item]:

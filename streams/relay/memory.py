@@ -15,12 +15,13 @@ from typing import Any
 
 import msgspec
 
-from streams.relay.facts import is_qualification, time_of
+from streams.relay.facts import is_qualification, is_score, stage_of, time_of
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
     """`sequence` and `at` (ms) of the newest state written, `qualification` the sequence of the newest Qualification
-    written, `erased_at` (ms) the newest erasure, `crm_id` the CRM's own id of the lead.
+    written, `erased_at` (ms) the newest erasure, `crm_id` the CRM's own id of the lead,
+    `stage` the lead's, of the newest event written that tells of one.
     """
 
     sequence: int = 0
@@ -28,6 +29,7 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True):
     qualification: int = 0
     erased_at: int = -1
     crm_id: str | None = None
+    stage: str | None = None
 
 
 NOTHING = Remembered()
@@ -66,6 +68,7 @@ def _after(record: dict[str, Any], known: Remembered, state: bool, qualification
         sequence if qualification else known.qualification,
         known.erased_at,
         known.crm_id,
+        stage_of(record) if state and not is_score(record) else known.stage,
     )
 
 

@@ -1,6 +1,7 @@
 """Salesforce targets: Leads and Tasks upserted by external ids, by Salesforce's REST API (sObject Collections).
 
-A lead alone goes by `sobjects/Lead/<field>/<value>`, several by `composite/sobjects/Lead/<field>`.
+A lead alone goes by `sobjects/Lead/<field>/<value>`, if an address can name it; several go by
+`composite/sobjects/Lead/<field>`.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ _FIELDS: Final = "; check which fields the org has, and who may write them"
 #: The org lacks a field, or hides it from the relay's user: nothing can be written until that is mended.
 _LACKING: Final = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _LONGEST_TEXT: Final = 32_000
+#: Ids that no address can name: there they are steps of the path, however they are escaped (RFC 3986, 6.2.2.3).
+_STEPS: Final = frozenset({".", ".."})
 #: In characters. What is longer would have the whole Lead refused; the beginning of a name says enough.
 _LONGEST: Final[Mapping[str, int]] = {
     "FirstName": 40,
@@ -103,7 +106,7 @@ class SalesforceDelivery:
         writes = [plan for plan in plans if plan.event_id not in outcomes]
         existing = await self._existing(writes)
         records = {plan.event_id: self._record(plan, existing.get(plan.lead_id.lower())) for plan in writes}
-        if len(writes) == 1:
+        if len(writes) == 1 and writes[0].lead_id not in _STEPS:
             (plan,) = writes
             has = existing.get(plan.lead_id.lower(), {}).get("Id")
             outcomes[plan.event_id] = await self._upsert_one(plan, records[plan.event_id], has)

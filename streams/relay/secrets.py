@@ -16,7 +16,7 @@ from streams.monitoring.logs import traceback_of
 
 
 class SecretMissing(UsageError):
-    """A secret that the targets file points to is not there."""
+    """A secret that the targets file points to is not there, or none that can be sent."""
 
 
 class Secret:
@@ -89,10 +89,10 @@ def read_secret(where: str, environment: str | None, file: str | None) -> Secret
     """
     if environment is not None:
         text = os.environ.get(environment, "").strip()
+        name = environment if _is_name(environment) else "that it names"
         if not text:
-            name = environment if _is_name(environment) else "that it names"
             raise SecretMissing(f"{where}: the environment variable {name} is empty or not set")
-        return Secret(text)
+        return _in_one_line(text, f"{where}: the environment variable {name}")
     assert file is not None, "one of the two is checked when the targets file is loaded"
     path = file if _is_path(file) else "that it names"
     try:
@@ -102,6 +102,13 @@ def read_secret(where: str, environment: str | None, file: str | None) -> Secret
         raise SecretMissing(f"{where}: the file {path} can't be read: {problem}") from None
     if not text:
         raise SecretMissing(f"{where}: the file {path} is empty")
+    return _in_one_line(text, f"{where}: the file {path}")
+
+
+def _in_one_line(text: str, place: str) -> Secret:
+    """No header can carry a line's end or a control character."""
+    if not text.isprintable():
+        raise SecretMissing(f"{place} has more than one line, or control characters; expected the secret alone")
     return Secret(text)
 
 

@@ -96,7 +96,10 @@ def _in_words(what: str, place: Node, wanted: Any, steps: Path, is_key: bool) ->
         return "expected the name of an environment variable, such as HUBSPOT_TOKEN, and not what is in it"
     if is_key:
         expected = get_args(_bare(_type_at(wanted, steps[:-1])))[0]
-        return f"unknown key; {one_of(steps[-1], get_args(_bare(expected)))}"
+        allowed = get_args(_bare(expected))
+        if not allowed:
+            return "expected the CRM's own name of a field as its API has it: letters, digits and _"
+        return f"unknown key; {one_of(steps[-1], allowed)}"
     # What may hold a secret is not shown.
     secret = _bare(_type_at(wanted, steps[:-1])) is SecretAt or _bare(expected) is Url
     found = "" if secret or isinstance(place.value, (dict, list)) else f"found {place.written!r}; "

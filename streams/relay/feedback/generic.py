@@ -11,7 +11,7 @@ from streams.relay.secrets import Secret
 
 
 class Signed:
-    """Verifies and reads. The webhook's id is the answer's `event_id`: a repeat is the same answer."""
+    """Verifies and reads. The webhook's id is the `event_id` of an answer without its own: a repeat is the same one."""
 
     def __init__(self, secret: Secret) -> None:
         """Raises ValueError or RuntimeError for a secret that is none."""
@@ -32,5 +32,7 @@ class Signed:
         fields = payload.get("data", payload) if isinstance(payload, dict) else None
         if not isinstance(fields, dict):
             return Bad("expected an object with lead_id and disposition")
-        found = answer_of({"event_id": headers["webhook-id"], **fields}, now)
+        event_id = fields.get("event_id")
+        event_id = headers["webhook-id"] if event_id is None else event_id
+        found = answer_of({**fields, "event_id": event_id}, now)
         return found if isinstance(found, Bad) else [found]

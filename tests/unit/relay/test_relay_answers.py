@@ -118,6 +118,16 @@ async def test_a_token_that_is_refused_again_is_the_targets_fault_and_the_next_o
     assert tokens == ["Bearer token-0", "Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
 
+async def test_a_token_that_no_header_can_carry_is_none() -> None:
+    with serving(Subscriber()) as server:
+        server.always = Answer(200, {"access_token": "a\r\nX-Other: b"})
+        async with sending(allow_private=True) as http:
+            sender = Authorized(http, OAuthToken(f"{server.url}/token", {"grant_type": "client_credentials"}))
+            with pytest.raises(Refused) as refused:
+                await ask(sender, Request("GET", f"{server.url}/x"))
+    assert refused.value.outcome == Retry("no access token: HTTP 200")
+
+
 async def test_whoever_gives_tokens_is_left_alone_for_as_long_as_it_asks() -> None:
     with serving(Subscriber()) as server:
         server.always = Answer(429, {"error": "too_many"}, {"Retry-After": "17"})

@@ -53,6 +53,12 @@ def test_a_signed_answer_is_taken_and_its_repeat_is_the_same_answer(door: Door) 
     assert abs(first["occurred_at"] - time.time() * 1000) < 60_000
 
 
+def test_an_answer_without_an_id_of_its_own_goes_by_its_webhooks_and_one_with_it_by_that(door: Door) -> None:
+    for own in (None, "answer-1"):
+        assert door.generic(json.dumps({**ANSWER, "event_id": own}).encode(), "msg_8").status == 202
+    assert [one["event_id"] for one in door.outbox.answers()] == ["msg_8", "answer-1"]
+
+
 def test_what_is_not_signed_or_was_changed_or_is_old_is_refused(door: Door) -> None:
     body = json.dumps(ANSWER).encode()
     good = signed(body, "msg_1")

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from streams.relay.credentials import Authorized, FixedToken, OAuthToken
+from streams.relay.crm import CrmPlan
 from streams.relay.exchange import Delivered, HttpSender, Outcome, Rejected, Retry, Skipped
 from streams.relay.hubspot.delivery import HubspotDelivery
 from streams.relay.hubspot.properties import create_properties
@@ -267,3 +269,25 @@ async def test_an_answer_that_is_not_hubspots_is_about_the_target(crm: HubSpot, 
         (outcome,) = await deliver(target, qualification("lead-1", 5))
     assert isinstance(outcome, Retry)
     assert "without the JSON that HubSpot sends" in outcome.detail
+
+
+async def test_a_status_is_written_once_a_stage_and_is_sales_own_from_then_on(crm: HubSpot) -> None:
+    known = NOTHING
+    records = [
+        qualification("lead-1", 5),
+        lifecycle("lead-1", 6, "mql", "sql"),
+        lifecycle("lead-1", 7, "sql", "sql", "SLA_BREACHED", at=AT + DAY),
+        score("lead-1", 7, at=AT + DAY + 1, stage="sql"),
+        lifecycle("lead-1", 8, "sql", "lead", "FEEDBACK", at=AT + 2 * DAY),
+        qualification("lead-1", 9, at=AT + 3 * DAY),
+    ]
+    statuses = []
+    async with account(crm, lead_statuses="{sql: OPEN}") as target:
+        for record in records:
+            plan = target.plan(item(record), known, AT)
+            assert isinstance(plan, CrmPlan)
+            assert await target.deliver([plan]) == [Delivered("100")]
+            known = msgspec.structs.replace(plan.remember, crm_id="100")
+            statuses.append(crm.contacts["100"]["hs_lead_status"])
+            crm.contacts["100"]["hs_lead_status"] = "IN_PROGRESS"
+    assert statuses == ["OPEN", *["IN_PROGRESS"] * 4, "OPEN"]

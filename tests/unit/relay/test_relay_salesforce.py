@@ -70,6 +70,17 @@ async def test_an_sql_makes_the_lead_and_asks_sales_to_act(crm: Salesforce, othe
     assert (task["WhoId"], task["ActivityDate"], task["Priority"]) == (lead["Id"], "2026-11-02", "High")
 
 
+@pytest.mark.parametrize("lead_id", [".", "..", "../x", "a%2Fb", "?q#f"])
+async def test_an_id_that_looks_like_a_path_is_an_id(crm: Salesforce, lead_id: str) -> None:
+    async with org(crm) as target:
+        (outcome,) = await deliver(target, qualification(lead_id, 5))
+        assert isinstance(outcome, Delivered)
+        assert list(crm.leads) == [lead_id]
+        gone = lifecycle(lead_id, 6, "sql", "visitor", "ERASED", profile=None)
+        assert await deliver(target, gone) == [Delivered()]
+    assert crm.leads == {}
+
+
 async def test_names_are_stood_in_for_until_they_are_known(crm: Salesforce) -> None:
     async with org(crm) as target:
         await deliver(target, qualification("lead-1", 5, profile={"email": PROFILE["email"]}))

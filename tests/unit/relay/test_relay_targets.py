@@ -95,6 +95,7 @@ HUBSPOT = "targets:\n  crm:\n    type: hubspot\n    token: {env: X}\n"
         ),
         (HUBSPOT + '    url: "https://x.example/\\n"\n', 5, "expected an address"),
         (HUBSPOT + "    fields: {a: hand_off}\n", 3, "did you mean handoff"),
+        (HUBSPOT + "    fields: {Why now: reason}\n", 5, "own name of a field"),
         (HUBSPOT + "    retry: {attempts: 0}\n", 5, "attempts"),
         (HUBSPOT + "    max_age: soon\n", 5, "duration"),
         (HUBSPOT + "    timeout: 0s\n", 3, "without an end"),
@@ -176,6 +177,18 @@ def test_a_secret_in_place_of_its_file_is_not_repeated(given: str) -> None:
 def test_a_secret_in_place_of_its_variable_is_not_repeated(given: str) -> None:
     with pytest.raises(SecretMissing, match=r"^crm: the environment variable that it names is empty or not set$"):
         read_secret("crm", given, None)
+
+
+@pytest.mark.parametrize("text", ["pat-SeCrEt\nsecond line", "pat-SeCrEt\rx", "pat-\x01SeCrEt"])
+def test_a_secret_that_no_header_can_carry_is_refused_before_anything_is_sent(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(text)
+    monkeypatch.setenv("HUBSPOT_TOKEN", text)
+    for where in (("HUBSPOT_TOKEN", None), (None, str(tmp_path / "token"))):
+        with pytest.raises(SecretMissing, match="more than one line, or control characters") as refused:
+            read_secret("targets.crm.token", *where)
+        assert "SeCrEt" not in str(refused.value)
 
 
 def test_a_path_or_a_name_is_repeated_when_it_is_surely_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
