@@ -18,26 +18,52 @@ Encode = Callable[[Mapping[str, Any]], bytes]
 _DOUBLE: Final = struct.Struct("<d").pack
 #: The varints of 0 to 8191: lengths and small counts, which are most numbers.
 _SMALL: Final = tuple(bytes([2 * n]) if n < 64 else bytes([2 * n & 127 | 128, 2 * n >> 7]) for n in range(8192))
+#: The same of a value that may be null and isn't.
+_SOME: Final = tuple(b"\x02" + small for small in _SMALL)
 
 
 def compile_encoder(declaration: Mapping[str, Any]) -> Encode:
     """The encoder of a flat record of ours: strings, numbers, booleans, enums, a map of strings, null-first unions."""
     lines = ["def encode(record):"]
-    names: dict[str, Any] = {"varint": _varint, "text": _text, "double": _DOUBLE, "texts": _texts}
+    names: dict[str, Any] = {"varint": _varint, "lengths": _SMALL, "some": _SOME, "double": _DOUBLE, "texts": _texts}
     enums: dict[str, str] = {}
     parts = []
     for number, field in enumerate(declaration["fields"]):
+        value = f"v{number}"
         nullable = isinstance(field["type"], list)
-        written = _written(field["type"][1] if nullable else field["type"], f"v{number}", names, enums)
-        lines.append(f"    v{number} = record[{field['name']!r}]")
-        parts.append(f"(b'\\x00' if v{number} is None else b'\\x02' + {written})" if nullable else written)
+        avro = field["type"][1] if nullable else field["type"]
+        written = _written(avro, value, names, enums)
+        lines.append(f"    {value} = record[{field['name']!r}]")
+        if written is None:
+            lines += _written_text(value, nullable)
+            written = value
+        elif nullable:
+            written = f"(b'\\x00' if {value} is None else b'\\x02' + {written})"
+        parts.append(written)
     lines.append(f"    return b''.join(({', '.join(parts)},))")
     exec(compile("\n".join(lines), f"<encoder of {declaration['name']}>", "exec"), names)
     encode: Encode = names["encode"]
     return encode
 
 
-def _written(avro: Any, value: str, names: dict[str, Any], enums: dict[str, str]) -> str:
+def _written_text(value: str, nullable: bool) -> list[str]:
+    """Statements that put a text's bytes in its place: most fields are texts, and a call for each takes long."""
+    indent = "    "
+    found = []
+    if nullable:
+        found = [f"    if {value} is None:", f"        {value} = b'\\x00'", "    else:"]
+        indent = "        "
+    short, long = ("some[n]", "b'\\x02' + varint(n)") if nullable else ("lengths[n]", "varint(n)")
+    return [
+        *found,
+        f"{indent}{value} = {value}.encode()",
+        f"{indent}n = len({value})",
+        f"{indent}{value} = ({short} if n < 8192 else {long}) + {value}",
+    ]
+
+
+def _written(avro: Any, value: str, names: dict[str, Any], enums: dict[str, str]) -> str | None:
+    """An expression for the bytes of a value; None for a text, which takes statements."""
     if isinstance(avro, dict):
         if avro["type"] == "enum":
             enums[avro["name"]] = f"symbols_{avro['name']}"
@@ -51,7 +77,9 @@ def _written(avro: Any, value: str, names: dict[str, Any], enums: dict[str, str]
         return f"{enums[avro]}[{value}]"
     if avro == "boolean":
         return f"(b'\\x01' if {value} else b'\\x00')"
-    return {"string": f"text({value})", "double": f"double({value})"}.get(avro, f"varint({value})")
+    if avro == "string":
+        return None
+    return f"double({value})" if avro == "double" else f"varint({value})"
 
 
 def _varint(number: int) -> bytes:

@@ -33,6 +33,12 @@ def test_every_long_is_written_as_fastavro_writes_it(number: int) -> None:
     assert CODEC.encode_whole("page-views", record) == CODEC.encode("page-views", record)
 
 
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 8191, 8192, 100_000])
+def test_texts_of_every_length_are_written_as_fastavro_writes_them(length: int) -> None:
+    record = page_view(url="u" * length, title="t" * length)
+    assert CODEC.encode_whole("page-views", record) == CODEC.encode("page-views", record)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"url": None}, {"url": 7}, {"occurred_at": "now"}, {"occurred_at": 2**63}, {"title": b"bytes"}, {"url": "\ud800"}],
