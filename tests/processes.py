@@ -15,11 +15,11 @@ PATIENCE = 60.0
 
 
 def leadstream(
-    *arguments: str, input: bytes = b"", env: Mapping[str, str] | None = None
+    *arguments: str, input: bytes = b"", env: Mapping[str, str] | None = None, patience: float = 2 * PATIENCE
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     done = subprocess.run(
-        [LEADSTREAM, *arguments], input=input, capture_output=True, timeout=2 * PATIENCE, check=False, env=env
+        [LEADSTREAM, *arguments], input=input, capture_output=True, timeout=patience, check=False, env=env
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
     ids=["throughput", "two workers", "restore", "latency", "collector"],
 )
 def test_it_measures(options: list[str], measured: str) -> None:
-    done = leadstream("bench", "--json", "--only", *options)
+    done = leadstream("bench", "--json", "--only", *options, patience=280)  # brokers and workers, one after the other
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert results["machine"]["kafka"]
