@@ -139,7 +139,7 @@ def test_while_the_broker_is_away_clients_are_told_to_come_back_and_then_deliver
         refused = collector.post("/v1/track", {"userId": "during", "event": "x"})
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
-        assert collector.get("/health/ready").status_code == 503
+        eventually(lambda: collector.get("/health/ready").status_code == 503, "it still says that it is ready")
         assert collector.get("/health/live").status_code == 200
         for number in range(50):
             client.track("segment", "Looked", message_id=f"segment-{number}")
