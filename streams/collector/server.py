@@ -60,7 +60,7 @@ _HEADER_BYTES: Final = 32 * 1024
 _DRAIN_SECONDS: Final = 20.0
 #: A request makes some hundred objects, none of them in cycles: to look for those at the usual thresholds takes 7% of
 #: the time.
-_COLLECT_AFTER: Final = (50_000, 50, 100)
+COLLECT_AFTER: Final = (50_000, 50, 100)
 _TOPICS: Final = (*(topic.name for topic in INPUT_TOPICS), "dead-letters")
 
 
@@ -82,7 +82,7 @@ class Serving(NamedTuple):
 
 def run_collector(serving: Serving, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then end what is being handled. Raises LeadstreamError."""
-    gc.set_threshold(*_COLLECT_AFTER)
+    gc.set_threshold(*COLLECT_AFTER)
     uvloop.run(_run(serving, settings))
 
 

@@ -7,6 +7,7 @@ has it: the most that a collector can reach that keeps what it confirms, if deco
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import sys
 from typing import Any
@@ -15,7 +16,7 @@ import uvloop
 
 from streams.collector.answers import SUCCESS
 from streams.collector.publisher import Publisher, Record
-from streams.collector.server import http_server
+from streams.collector.server import COLLECT_AFTER, http_server
 
 
 class Hello:
@@ -43,4 +44,5 @@ async def main(kind: str, port: int, bootstrap: str) -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(*COLLECT_AFTER)
     uvloop.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
