@@ -57,6 +57,7 @@ def messages(bed: Bed, program: str, level: str) -> list[str]:
     return [line["message"] for line in lines if line["level"] == level]
 
 
+@pytest.mark.long
 def test_events_that_come_late_burn_the_budget(bed: Bed) -> None:
     burns = ("LeadstreamBudgetBurnsFast", "LeadstreamBudgetBurns", "LeadstreamBudgetBurnsSlowly")
     # As the runbook confirms it: what took longer than a second.
@@ -73,6 +74,7 @@ def test_events_that_come_late_burn_the_budget(bed: Bed) -> None:
     bed.prometheus.await_quiet(*burns)
 
 
+@pytest.mark.long
 def test_a_worker_that_is_started_again_and_again_is_alarmed_of(bed: Bed) -> None:
     began = 'process_start_time_seconds{job="leadstream-worker"}'
     for _ in range(2):
@@ -124,6 +126,7 @@ def test_a_target_that_fails_is_alarmed_of_and_what_was_parked_can_be_sent_again
     ]
 
 
+@pytest.mark.long
 def test_mqls_that_stop_coming_are_alarmed_of(bed: Bed) -> None:
     fits = {"email": "a@b.example", "employees": 500, "industry": "software", "job_title": "Director"}
     leads = [f"warm-{number}" for number in range(20)]
@@ -133,6 +136,7 @@ def test_mqls_that_stop_coming_are_alarmed_of(bed: Bed) -> None:
     bed.prometheus.await_quiet("LeadstreamMqlRateCollapsed")
 
 
+@pytest.mark.long
 def test_sales_that_makes_less_of_its_leads_than_before_is_alarmed_of(bed: Bed) -> None:
     publish(bed, bookings("good", 60))
     publish(bed, [event("sales-feedback", f"good-{n}", disposition="OPPORTUNITY") for n in range(60)])
@@ -145,6 +149,7 @@ def test_sales_that_makes_less_of_its_leads_than_before_is_alarmed_of(bed: Bed) 
     bed.prometheus.await_quiet("LeadstreamSqlConversionFell")
 
 
+@pytest.mark.long
 def test_sales_that_does_not_answer_is_alarmed_of(bed: Bed, model: Path) -> None:
     given = model.read_text()
     model.write_text(given.replace(*SLA))
