@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -90,7 +91,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         self.positions: Mapping[TP, Position] = {}
         self._handed_out: dict[TP, int] = {}
         self._follows: dict[TP, int] = {}
-        self._seen: dict[TP, LogSeen] = {}
+        self._seen: defaultdict[TP, LogSeen] = defaultdict(LogSeen)
         self._beat_at = self._gap_at = time.monotonic()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -136,7 +137,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         }
         for tp, where in self.positions.items():
             if where.stable is not None:
-                self._seen.setdefault(tp, LogSeen()).heard(where.stable, where.checked_at)
+                self._seen[tp].heard(where.stable, where.checked_at)
         now = time.time_ns() // 1_000_000
         return {
             tp: Chunk(follows.get(tp, found[0].offset), found, self._seen[tp].since(found[-1].offset, now))

@@ -15,15 +15,19 @@ KEPT_MS = 7 * 86_400_000
 
 
 class Erased(msgspec.Struct, array_like=True, frozen=True):
-    """The id is forgotten as of `until`, as was asked for at `asked_at`. Remembered until `kept_until`.
+    """The id is forgotten as of `until`, as was asked for `waited` ms before. Remembered until `kept_until`.
 
     Links up to `linked_at` have been followed by the erasure, or are none of its matter. All times are ms.
     """
 
-    asked_at: int
     until: int
+    waited: int
     linked_at: int
     kept_until: int
+
+    @property
+    def asked_at(self) -> int:
+        return self.until - self.waited
 
     def covers(self, occurred_at: int, at: int) -> bool:
         """Whether what happened at `occurred_at` and is heard of at `at` (ms) is forgotten already."""
@@ -32,7 +36,7 @@ class Erased(msgspec.Struct, array_like=True, frozen=True):
 
 def erased(asked_at: int, until: int, linked_at: int, arrival: int) -> Erased:
     """A new one. It reached us at `arrival` (ms), which may be long after in an import of history."""
-    return Erased(asked_at, until, linked_at, max(until, arrival) + KEPT_MS)
+    return Erased(until, until - asked_at, linked_at, max(until, arrival) + KEPT_MS)
 
 
 def followed_until(since: int, before: Erased | None) -> int:

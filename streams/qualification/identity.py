@@ -123,6 +123,8 @@ def _of_lead(after: After, before: Erased | None, at: int) -> Outcome:
     """What became of a lead, as of `at`: its id outlives it where it remembers an erasure of `before` it."""
     if after.lead is None:
         return left_of(before, at, *after.transitions)
+    if before is not None and at >= before.kept_until:
+        after.lead.erased = None
     return Outcome(after.lead, after.transitions, after.due)
 
 

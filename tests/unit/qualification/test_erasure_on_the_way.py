@@ -233,7 +233,7 @@ def test_who_asks_by_an_address_that_is_about_to_be_linked_is_forgotten_as_the_l
     assert (asked.lead_id, asked.target, asked.occurred_at) == ("vera", "vera", days(3))
     town.tell(by("vera", buyer(days(2))))
     assert receive("vera", town.people.states["vera"], asked, 0, DEFAULT).state == mark(
-        Erased(days(3), days(3), 0, days(3) + KEPT_MS)
+        Erased(days(3), 0, 0, days(3) + KEPT_MS)
     )
 
 
@@ -267,7 +267,7 @@ def test_the_same_erasure_again_says_nothing_and_a_later_one_is_told_of() -> Non
     assert [one["cause"] for one in town.changes("vera")] == ["IDENTIFIED", "ERASED"]
     town.tell(by("vera", erasure(days(4))))
     assert [one["cause"] for one in town.changes("vera")] == ["IDENTIFIED", "ERASED", "ERASED"]
-    assert town.people.states["vera"] == mark(Erased(days(4), days(4), 0, days(4) + KEPT_MS))
+    assert town.people.states["vera"] == mark(Erased(days(4), 0, 0, days(4) + KEPT_MS))
 
 
 def test_an_id_remembers_its_erasure_for_a_week_and_nothing_else() -> None:
@@ -281,6 +281,13 @@ def test_an_id_remembers_its_erasure_for_a_week_and_nothing_else() -> None:
         assert id_ in town.people.states
         town.advance(id_, days(10))
         assert id_ not in town.people.states
+
+
+def test_a_lead_that_lives_anew_remembers_the_erasure_before_it_for_no_longer_than_a_week() -> None:
+    town = Town(by("vera", erasure(days(3))), by("vera", pricing(days(4))), by("vera", pricing(days(10) - 1)))
+    assert town.lead("vera").erased is not None
+    town.tell(by("vera", pricing(days(11))))
+    assert town.lead("vera").erased is None
 
 
 def test_an_import_of_history_remembers_erasures_by_when_it_is_made() -> None:

@@ -416,7 +416,7 @@ def test_the_ids_of_messages_are_the_same_on_every_replay() -> None:
 
 
 def test_a_state_is_unpacked_as_what_it_was() -> None:
-    gone = Erased(5, 6, 4, 9)
+    gone = Erased(6, 1, 4, 9)
     aliases_ = (Alias("vera", 7, 2, ("anon",)), Alias(None, 7), Alias("vera", 7, erased=gone), mark(gone))
     for state in (*aliases_, Lead("vera", 7, aliases=("anon",), unlinked_at=3, erased=gone)):
         assert unpack(pack(state)) == state
