@@ -67,31 +67,34 @@ class Worker:
         """Handle a record and the strays that it brings about, which are returned."""
         waiting, strays = [record], []
         while waiting:
-            one = waiting.pop(0)
-            batch: Any = self.batches[one.partition]
-            batch.outputs.clear()
-            self.handle(one, batch)
-            for output in batch.outputs:
-                if output.topic == "strays":
-                    where = partition_of(output.key, PARTITIONS)
-                    waiting.append(PlainRecord("strays", where, 0, record.timestamp, output.key, output.value))
-                    strays.append(decoded(output))
-                elif output.value is not None:
-                    self.told.append((output.topic, decoded(output)))
+            for stray in self.handle(waiting.pop(0)):
+                waiting.append(stray)
+                strays.append(decoded("strays", stray.value))
         return strays
 
-    def handle(self, record: PlainRecord, batch: Any) -> None:
+    def handle(self, record: PlainRecord) -> list[PlainRecord]:
+        """Handle a record in its partition. The strays that it brings about, as they come to theirs."""
+        batch: Any = self.batches[record.partition]
+        batch.outputs.clear()
         item = self.logic.decode(record)
         self.logic.handle(record, item, batch)
         if item.time is not None:
             batch.stream_time = max(batch.stream_time or 0, item.time)
+        strays = []
+        for output in batch.outputs:
+            if output.topic == "strays":
+                where = partition_of(output.key, PARTITIONS)
+                strays.append(PlainRecord("strays", where, 0, record.timestamp, output.key, output.value))
+            elif output.value is not None:
+                self.told.append((output.topic, decoded(output.topic, output.value)))
+        return strays
 
     @property
     def states(self) -> dict[bytes, Any]:
         return {key: state for batch in self.batches for key, state in batch.states.items()}
 
 
-def decoded(output: Output) -> dict[str, Any]:
-    fields = CODEC.decode(output.topic, output.value)
+def decoded(topic: str, value: bytes | None) -> dict[str, Any]:
+    fields = CODEC.decode(topic, value)
     assert isinstance(fields, dict)
     return fields

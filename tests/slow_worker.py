@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from random import Random
-from typing import Any
 
 from partitions import CODEC, PARTITIONS, Worker
 
@@ -51,10 +50,5 @@ class SlowWorker(Worker):
             pass
 
     def _run(self, record: PlainRecord) -> None:
-        batch: Any = self.batches[record.partition]
-        batch.outputs.clear()
-        self.handle(record, batch)
-        for output in batch.outputs:
-            if output.topic == "strays":
-                where = partition_of(output.key, PARTITIONS)
-                self._strays[where].append(PlainRecord("strays", where, 0, record.timestamp, output.key, output.value))
+        for stray in self.handle(record):
+            self._strays[stray.partition].append(stray)

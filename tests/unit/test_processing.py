@@ -152,7 +152,7 @@ def test_a_stray_that_makes_no_sense_is_a_dead_letter(what: dict[str, Any]) -> N
     where = partition_of(b"anna", PARTITIONS)
     worker.take(PlainRecord("strays", where, 3, NOW, b"anna", CODEC.encode("strays", stray)))
     (output,) = worker.batches[where].outputs
-    letter = decoded(output)
+    letter = decoded(output.topic, output.value)
     assert output.topic == "dead-letters"
     assert (letter["lead_id"], letter["error"]) in {("anna", "INVALID"), ("anna", "UNDECODABLE"), (None, "UNDECODABLE")}
     assert letter["topic"] == ("page-views" if what.get("forwarded", {}).get("value") else "strays")

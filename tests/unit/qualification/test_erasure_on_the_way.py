@@ -97,15 +97,20 @@ EXAMPLES = settings(max_examples=max(300, settings.default.max_examples if setti
 HASTE = st.sampled_from([0.0, 0.3, 0.6, 0.9])
 
 
+def heard(told: Story, dice: Random, haste: float) -> Network:
+    """All ids, when what was told has come to them and nothing is on its way any more."""
+    network = Network(UNLIMITED, dice)
+    network.tell(told.told, haste)
+    network.settle()
+    return network
+
+
 @given(st.integers(0, 2**32), HASTE)
 @EXAMPLES
 def test_nothing_that_is_on_its_way_between_ids_survives_an_erasure(seed: int, haste: float) -> None:
     dice = Random(seed)
     told = story(dice, late=False)
-    network = Network(UNLIMITED, dice)
-    network.tell(told.told, haste)
-    network.settle()
-    assert_forgotten(told, network.states)
+    assert_forgotten(told, heard(told, dice, haste).states)
 
 
 @given(st.integers(0, 2**32), HASTE)
@@ -113,9 +118,7 @@ def test_nothing_that_is_on_its_way_between_ids_survives_an_erasure(seed: int, h
 def test_what_is_older_than_an_erasure_and_is_heard_of_later_is_forgotten_too(seed: int, haste: float) -> None:
     dice = Random(seed)
     told = story(dice, late=True)
-    network = Network(UNLIMITED, dice)
-    network.tell(told.told, haste)
-    network.settle()
+    network = heard(told, dice, haste)
     assert_forgotten(told, network.states)
     for id_ in told.gone:
         ends = [one for one in network.out if isinstance(one, Changed) and one.record["lead_id"] == id_]
@@ -150,9 +153,7 @@ def test_links_of_after_an_erasure_bring_nothing_of_it_back(seed: int, haste: fl
     links = [link(id_, to, days(dice.uniform(12.5, 15))) for id_, to in (new | again).items()]
     for one in links:
         told.told.insert(dice.randint(told.asked_at + 1, len(told.told)), one)
-    network = Network(UNLIMITED, dice)
-    network.tell(told.told, haste)
-    network.settle()
+    network = heard(told, dice, haste)
     known = unmarked(network.states)
     assert_all_aliases_are_known(known)
     half_life = UNLIMITED.groups["web"].half_life_ms
