@@ -184,7 +184,7 @@ def _print(rows: list[dict[str, Any]], facts: dict[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)  # a file has room for the whole table
     table = Table(title="leadstream / peer: above 1, leadstream is quicker")
     for heading in ("population", "peer", "ratio", "wanted", "by CPU", "events/s", "events/CPU s", "MB"):
         table.add_column(heading, justify="left" if heading in ("population", "peer") else "right", no_wrap=True)
