@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections import defaultdict
 from collections.abc import Iterator
@@ -165,3 +166,25 @@ def test_after_a_kill_nothing_is_lost_and_repeats_carry_the_same_id(address: str
         for one in subscriber.heard:
             bodies[one.headers["webhook-id"]].add(one.body)
         assert all(len(versions) == 1 for versions in bodies.values())
+
+
+def test_a_dry_run_prints_what_is_on_the_topics_and_neither_sends_nor_keeps_its_place(
+    address: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "targets.yaml"
+    with serving(Subscriber()) as subscriber:
+        settings = {**webhook(subscriber.url), "secret": {"env": "SET_NOWHERE"}}
+        file.write_text(json.dumps({"targets": {"rehearsed": settings}}))
+        produce(address, [qualification("rehearsed-lead", 1), score("rehearsed-lead", 1)])
+        options = ("--bootstrap", address, "--targets", str(file), "--app", "rehearsal")
+        first, again = (leadstream("relay", *options, "--dry-run") for _ in range(2))
+        assert first.returncode == 0, first.stderr
+        requests = [json.loads(line) for line in first.stdout.splitlines()]
+        ours = [one for one in requests if one["body"]["data"]["lead_id"] == "rehearsed-lead"]
+        assert [one["body"]["type"] for one in ours] == ["leadstream.sql.v1", "leadstream.score.v1"]
+        assert {(one["target"], one["method"], one["url"]) for one in ours} == {
+            ("rehearsed", "POST", f"{subscriber.url}/hook")
+        }
+        assert f"{len(requests)} would be delivered" in first.stderr
+        assert sorted(again.stdout.splitlines()) == sorted(first.stdout.splitlines()), "it kept its place"
+        assert subscriber.heard == []
