@@ -30,14 +30,20 @@ def covers(state: State, occurred_at: int, at: int) -> bool:
 def forget(id_: str, state: State | None, forget: Forget, at: int, model: Model, due: int | None) -> Outcome:
     """What the alias points to is gone, so is the alias, and so are those that point to it.
 
-    An alias by a newer link stays. The target has forgotten it with everything else, so it says again what it is.
+    An alias by a newer link stays. The target has forgotten it with everything else, so it says again what it is. An
+    erasure leaves its mark also there, as it would have had it come before that link.
     """
-    if not isinstance(state, Alias) or state.to != forget.target:
+    if not isinstance(state, Alias):
         return Outcome(state, [], due)
-    if state.since > forget.until:
-        event_id = message_id(state.to, f"merge of {id_}", forget.event_id)
-        return of_alias(state, Merge(state.to, event_id, state.since, state.since, (id_,)))
-    return ended(state, forget, at, model)
+    if state.since <= forget.until:
+        return ended(state, forget, at, model) if state.to == forget.target else Outcome(state, [], due)
+    if forget.erased and not covers(state, forget.occurred_at, at):
+        mark = erased(forget.occurred_at, forget.until, forget.until, forget.arrival)
+        state = _changed(state, erased=mark)
+    if state.to != forget.target:
+        return of_alias(state)
+    event_id = message_id(forget.target, f"merge of {id_}", forget.event_id)
+    return of_alias(state, Merge(forget.target, event_id, state.since, state.since, (id_,)))
 
 
 def ended(alias: Alias, end: Forget, at: int, model: Model, *further: Transition) -> Outcome:

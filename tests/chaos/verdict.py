@@ -162,10 +162,11 @@ def every_bad_record_is_a_dead_letter_once(messages: list[Any], expected: Expect
 
 
 def states_equal_the_fold(state: dict[str, State], expected: Expected) -> None:
-    for lead_id in {*state, *expected.states}:
-        assert state.get(lead_id) == expected.states.get(lead_id), (
-            f"the state of {lead_id} is not the fold of its events"
-        )
+    others = [one for one in {*state, *expected.states} if state.get(one) != expected.states.get(one)]
+    assert not others, (
+        f"{len(others)} states are not the fold of their events, {others[0]} for one: "
+        f"{state.get(others[0])} instead of {expected.states.get(others[0])}"
+    )
 
 
 def everything_is_applied(progress: dict[int, Progress], expected: Expected) -> None:

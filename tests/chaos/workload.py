@@ -119,6 +119,15 @@ class Workload:
             if not begun[person]:
                 del begun[person]
 
+    def life_of(self, person: str) -> list[tuple[Step, dict[str, Any]]]:
+        """What a person does, step by step, each with its event; all of it within less than `grace`."""
+        made: list[tuple[Step, dict[str, Any]]] = []
+        at = START + SPAN
+        for number, step in enumerate(self._life(person)):
+            at += self._random.randint(1_000, _PEOPLE_SPAN // 24)
+            made.append((step, self._event_of(step, number, at)))
+        return made
+
     def _life(self, person: str) -> list[Step]:
         """A visitor who turns out to be a lead, or a lead whose events stray."""
         if self._random.random() < 0.3:
@@ -152,12 +161,16 @@ class Workload:
         topic, id_ = step.topic, step.id_
         if self._random.random() < 0.01:
             return self._bad(topic, id_, number, at)
-        event = self._event(topic, id_, number, at)
-        if topic == "identity-links":
-            event |= {"lead_id": step.of, "anonymous_id": id_, "revoked": step.revoked}
+        event = self._event_of(step, number, at)
         home = partition_of(id_.encode(), self._partitions)
         where = (home + 1) % self._partitions if step.strays else None
         return Made(topic, id_.encode(), self._codec.encode(topic, event), False, where)
+
+    def _event_of(self, step: Step, number: int, at: int) -> dict[str, Any]:
+        event = self._event(step.topic, step.id_, number, at)
+        if step.topic == "identity-links":
+            event |= {"lead_id": step.of, "anonymous_id": step.id_, "revoked": step.revoked}
+        return event
 
     def _bad(self, topic: str, lead: str, number: int, at: int) -> Made:
         good = self._codec.encode(topic, self._event(topic, lead, number, at))
