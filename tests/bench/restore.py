@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psutil
@@ -37,24 +37,33 @@ START = 1_793_523_600_000
 def restore(python: str, room: Path, leads: int) -> list[dict[str, Any]]:
     """A row for visitors, and one for known leads."""
     rows = []
-    empty = _started(python, room, None, 0)[1]
+    empty = _started(python, room, None, 0)
     for kind in ("visitor", "known lead"):
         state = _state(kind)
-        seconds, megabytes = _started(python, room, state, leads)
+        found = _started(python, room, state, leads)
         packed = len(wrap(pack(state), START))
-        resident = (megabytes - empty) * 1e6 / leads
+        resident = (found.megabytes - empty.megabytes) * 1e6 / leads
+        cpu = (found.cpu_seconds - empty.cpu_seconds) * 1e6 / leads
         note = (
-            f"{leads:,} {kind}s restored in {seconds:.1f} s (start of the process to ready); "
-            f"a {kind}: {packed} bytes packed, {resident:.0f} bytes resident"
+            f"{leads:,} {kind}s restored in {found.seconds:.1f} s (start of the process to ready); "
+            f"a {kind}: {packed} bytes packed, {resident:.0f} bytes resident, {cpu:.1f} us of CPU time"
         )
         print(note, file=sys.stderr)
-        row = {"part": "restore", "kind": kind, "leads": leads, "seconds": seconds}
-        rows.append({**row, "packed_bytes": packed, "resident_bytes": resident, "note": note})
+        row = {"part": "restore", "kind": kind, "leads": leads, "seconds": found.seconds}
+        rows.append({**row, "packed_bytes": packed, "resident_bytes": resident, "cpu_us": cpu, "note": note})
     return rows
 
 
-def _started(python: str, room: Path, state: Lead | None, leads: int) -> tuple[float, float]:
-    """(seconds to ready, resident MB) of a worker whose changelog holds so many leads."""
+class Started(NamedTuple):
+    """Of a worker: seconds until it was ready, CPU seconds that it spent, MB resident then."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+
+
+def _started(python: str, room: Path, state: Lead | None, leads: int) -> Started:
+    """A worker whose changelog holds so many leads."""
     with EmbeddedBroker(jvm=SERVER_JVM) as broker:
         ensure_topics(broker.bootstrap, 12, APP)
         if state is not None:
@@ -71,9 +80,10 @@ def _started(python: str, room: Path, state: Lead | None, leads: int) -> tuple[f
                 if worker.poll() is not None or time.monotonic() > began + 300:
                     raise RuntimeError(f"the worker does not start: {log.read_text()[-1000:]}")
                 time.sleep(0.05)
-            seconds = time.monotonic() - began
+            seconds, process = time.monotonic() - began, psutil.Process(worker.pid)
+            spent = sum(process.cpu_times()[:2])
             time.sleep(2)  # let what the restore used be given back
-            return seconds, psutil.Process(worker.pid).memory_info().rss / 1e6
+            return Started(seconds, spent, process.memory_info().rss / 1e6)
         finally:
             worker.kill()
             worker.wait()
