@@ -33,6 +33,7 @@ from confluent_kafka import Producer
 from contenders import consumed, free_port
 from population import load, page_views
 from restore import restore
+from setting import Setting
 
 from streams.kafka import ensure_topics, producer_config
 from streams.local.broker import EmbeddedBroker
@@ -105,8 +106,9 @@ def measure(options: argparse.Namespace, room: Path) -> Measured:
     def middle(rows: list[list[float]], which: int) -> float:
         return statistics.median(row[which] for row in rows)
 
-    states = restore(sys.executable, room, options.leads)
-    *_, single, batched = collector_bench(sys.executable, room, min(5.0, options.seconds), 1)
+    setting = Setting(sys.executable, room)
+    states = restore(setting, options.leads)
+    *_, single, batched = collector_bench(setting, min(5.0, options.seconds), 1)
     sent = count * options.rounds
     return Measured(
         worker_us=(middle(loads, 0) - middle(rests, 0)) * per_event,

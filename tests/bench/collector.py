@@ -26,15 +26,14 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 from contenders import Absent, free_port
+from setting import Setting
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from debian import NoPackage, unpacked
 
 from streams.kafka import ensure_topics
-from streams.local.broker import EmbeddedBroker
 from streams.local.parent import die_with_parent
-from streams.local.server import SERVER_JVM
 
 WANTED: Final = 0.6
 BATCH: Final = 50
@@ -113,17 +112,17 @@ class Round(NamedTuple):
     refused: int
 
 
-def collector(python: str, room: Path, seconds: float, rounds: int) -> list[dict[str, Any]]:
+def collector(setting: Setting, seconds: float, rounds: int) -> list[dict[str, Any]]:
     """Rows of the collector, singly and batched, and of what it is compared with."""
-    wrk = _wrk()
-    with EmbeddedBroker(jvm=SERVER_JVM) as broker, ExitStack() as running:
-        ensure_topics(broker.bootstrap, 12)
-        servers = _servers(python, room, broker.bootstrap, running)
+    wrk, room = _wrk(), setting.room
+    with setting.broker() as broker, ExitStack() as running:
+        ensure_topics(broker.bootstrap, setting.partitions)
+        servers = _servers(setting.python, room, broker.bootstrap, running)
         measured: dict[str, list[Round]] = {one.name: [] for one in servers}
-        for number in range(rounds + 1):
+        for number in range(0 if setting.warm_up else 1, rounds + 1):
             for server in servers:
                 print(f"{server.name}, round {number or 'to warm up'}", file=sys.stderr)
-                found = _saturated(wrk, room, server, seconds)
+                found = _saturated(wrk, room, server, seconds if number else min(seconds, setting.warm_up))
                 if number:
                     measured[server.name].append(found)
         rows = [_row(server, measured) for server in servers]
@@ -276,7 +275,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="leadstream-bench-") as folder:
         try:
-            rows = collector(options.python, Path(folder), options.seconds, options.rounds)
+            rows = collector(Setting(options.python, Path(folder)), options.seconds, options.rounds)
         except Absent as why:
             print(f"not measured: {why}", file=sys.stderr)
             return 1

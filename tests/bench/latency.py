@@ -18,37 +18,35 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer
 from contenders import free_port
+from setting import Setting
 
 from streams.kafka import ensure_topics, producer_config, reader_config
-from streams.local.broker import EmbeddedBroker
 from streams.local.parent import die_with_parent
-from streams.local.server import SERVER_JVM
 from streams.wire.codec import Codec
 
 TRIGGERS_PER_SECOND = 20
-WARM_UP_SECONDS = 20.0
 _LEADS = 20_000
 CODEC = Codec()
 
 
-def latency(python: str, room: Path, rates: list[int], seconds: float) -> list[dict[str, Any]]:
+def latency(setting: Setting, rates: list[int], seconds: float) -> list[dict[str, Any]]:
     """A row for each rate (events/s): quantiles in ms, and how much was really offered."""
     rows = []
     for rate in rates:
-        with EmbeddedBroker(jvm=SERVER_JVM) as broker:
-            ensure_topics(broker.bootstrap, 12)
-            log = Path(tempfile.mkdtemp(dir=room)) / "log"
+        with setting.broker() as broker:
+            ensure_topics(broker.bootstrap, setting.partitions)
+            log = Path(tempfile.mkdtemp(dir=setting.room)) / "log"
             with log.open("wb") as out:
                 options = ["--bootstrap", broker.bootstrap, "--metrics-port", str(free_port())]
                 worker = subprocess.Popen(
-                    [python, "-m", "streams.cli", "worker", *options],
+                    [setting.python, "-m", "streams.cli", "worker", *options],
                     stdout=out,
                     stderr=out,
                     preexec_fn=die_with_parent(),
                 )
             try:
                 _await_ready(worker, log)
-                rows.append(_under_load(broker.bootstrap, rate, seconds))
+                rows.append(_under_load(broker.bootstrap, rate, setting.warm_up, seconds))
             finally:
                 worker.kill()
                 worker.wait()
@@ -65,19 +63,19 @@ def _await_ready(worker: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.1)
 
 
-def _under_load(bootstrap: str, rate: int, seconds: float) -> dict[str, Any]:
+def _under_load(bootstrap: str, rate: int, warm_up: float, seconds: float) -> dict[str, Any]:
     seen: dict[str, float] = {}
     stop = threading.Event()
     reader = threading.Thread(target=_read, args=(bootstrap, seen, stop))
     producer = Producer({**producer_config(bootstrap), "linger.ms": 1})
-    count = int(TRIGGERS_PER_SECOND * (WARM_UP_SECONDS + seconds)) + 1
+    count = int(TRIGGERS_PER_SECOND * (warm_up + seconds)) + 1
     for number in range(count):
         _prepare(producer, number)
     producer.flush()
     reader.start()
     sent: dict[str, int] = {}
     began, number = time.monotonic(), 0
-    while (passed := time.monotonic() - began) < WARM_UP_SECONDS + seconds:
+    while (passed := time.monotonic() - began) < warm_up + seconds:
         for _ in range(int(passed * rate) - number):
             number += 1
             if number % max(1, rate // TRIGGERS_PER_SECOND) == 0 and len(sent) < count:
@@ -95,7 +93,7 @@ def _under_load(bootstrap: str, rate: int, seconds: float) -> dict[str, Any]:
         time.sleep(0.1)
     stop.set()
     reader.join()
-    warm = [lead for index, lead in enumerate(sent) if index >= TRIGGERS_PER_SECOND * WARM_UP_SECONDS]
+    warm = [lead for index, lead in enumerate(sent) if index >= TRIGGERS_PER_SECOND * warm_up]
     delays = sorted(seen[lead] * 1000 - sent[lead] for lead in warm if lead in seen)
     hundredths = statistics.quantiles(delays, n=100)
     missing = len(wanted - set(seen))

@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 import msgspec
 import psutil
 from confluent_kafka import Producer
+from setting import Setting
 
 from streams.engine.envelope import wrap
 from streams.kafka import ensure_topics, producer_config
-from streams.local.broker import EmbeddedBroker
 from streams.local.parent import die_with_parent
-from streams.local.server import SERVER_JVM
 from streams.modelfile import read_model
 from streams.qualification.events import event_of
 from streams.qualification.lead import Lead
@@ -34,13 +33,13 @@ APP = "restore"
 START = 1_793_523_600_000
 
 
-def restore(python: str, room: Path, leads: int) -> list[dict[str, Any]]:
+def restore(setting: Setting, leads: int) -> list[dict[str, Any]]:
     """A row for visitors, and one for known leads."""
     rows = []
-    empty = _started(python, room, None, 0)
+    empty = _started(setting, None, 0)
     for kind in ("visitor", "known lead"):
         state = _state(kind)
-        found = _started(python, room, state, leads)
+        found = _started(setting, state, leads)
         packed = len(wrap(pack(state), START))
         resident = (found.megabytes - empty.megabytes) * 1e6 / leads
         cpu = (found.cpu_seconds - empty.cpu_seconds) * 1e6 / leads
@@ -62,19 +61,18 @@ class Started(NamedTuple):
     megabytes: float
 
 
-def _started(python: str, room: Path, state: Lead | None, leads: int) -> Started:
+def _started(setting: Setting, state: Lead | None, leads: int) -> Started:
     """A worker whose changelog holds so many leads."""
-    with EmbeddedBroker(jvm=SERVER_JVM) as broker:
-        ensure_topics(broker.bootstrap, 12, APP)
+    with setting.broker() as broker:
+        ensure_topics(broker.bootstrap, setting.partitions, APP)
         if state is not None:
             _write(broker.bootstrap, state, leads)
-        log = Path(tempfile.mkdtemp(dir=room)) / "log"
+        log = Path(tempfile.mkdtemp(dir=setting.room)) / "log"
         began = time.monotonic()
         with log.open("wb") as out:
             options = ["--bootstrap", broker.bootstrap, "--app", APP, "--clock", "stream"]
-            worker = subprocess.Popen(
-                [python, "-m", "streams.cli", "worker", *options], stdout=out, stderr=out, preexec_fn=die_with_parent()
-            )
+            words = [setting.python, "-m", "streams.cli", "worker", *options]
+            worker = subprocess.Popen(words, stdout=out, stderr=out, preexec_fn=die_with_parent())
         try:
             while "ready " not in log.read_text():
                 if worker.poll() is not None or time.monotonic() > began + 300:

@@ -38,11 +38,11 @@ from latency import latency
 from population import LEADS, load
 from restore import restore
 from scaling import two_workers
+from setting import Setting
 
 from streams.kafka import admin_client, ensure_topics
-from streams.local.broker import EmbeddedBroker
 from streams.local.jars import KAFKA_VERSION
-from streams.local.server import SERVER_JVM
+from streams.local.server import QUICK_JVM, SERVER_JVM
 
 PARTS = ("throughput", "two-workers", "restore", "latency", "collector")
 _VERSIONS = ("leadstream", "faust-streaming", "aiokafka", "confluent-kafka", "fastavro")
@@ -67,18 +67,19 @@ def main() -> int:
     parts = [options.only] if options.only in PARTS else list(PARTS) if options.only is None else ["throughput"]
     only_peer = options.only if options.only not in (None, *PARTS) else None
     with tempfile.TemporaryDirectory(prefix="leadstream-bench-") as folder:
-        room = Path(folder)
+        broker = (QUICK_JVM, 4) if options.quick else (SERVER_JVM, 12)
+        setting = Setting(options.python, Path(folder), options.warm_up, *broker)
         if "throughput" in parts:
-            rows += throughput(options, room, only_peer)
+            rows += throughput(options, setting, only_peer)
         if "two-workers" in parts:
-            rows += two_workers(options.python, room, options.events)
+            rows += two_workers(setting, options.events)
         if "restore" in parts:
-            rows += restore(options.python, room, options.leads)
+            rows += restore(setting, options.leads)
         if "latency" in parts:
-            rows += latency(options.python, room, options.rates, options.seconds)
+            rows += latency(setting, options.rates, options.seconds)
         if "collector" in parts:
             try:
-                rows += collector(options.python, room, options.seconds, options.rounds)
+                rows += collector(setting, options.seconds, options.rounds)
             except Absent as why:
                 rows.append({"part": "collector", "note": f"collector: not measured, {why}"})
     if options.json:
@@ -97,13 +98,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=1_000_000, help="page views that are preloaded")
     parser.add_argument("--seconds", type=float, default=20.0, help="a contender's time in a round, and of a load")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--warm-up", type=float, default=20.0, help="seconds of load that are not counted")
+    parser.add_argument("--populations", nargs="+", choices=LEADS, default=[*LEADS], help="of leads, for the peers")
+    parser.add_argument(
+        "--quick", action="store_true", help="a broker as the demo has it, few partitions: to try it, not to measure"
+    )
     parser.add_argument("--leads", type=int, default=1_000_000, help="leads that are restored")
     parser.add_argument("--rates", type=int, nargs="+", default=[500, 1000, 2000, 5000], help="events/s of the load")
     parser.add_argument("--python", default=sys.executable, help="the interpreter of all Python contenders but Quix")
     return parser.parse_args()
 
 
-def throughput(options: argparse.Namespace, room: Path, only_peer: str | None) -> list[dict[str, Any]]:
+def throughput(options: argparse.Namespace, setting: Setting, only_peer: str | None) -> list[dict[str, Any]]:
     """leadstream and its peers on preloaded page views, for each population."""
     contenders: list[Contender] = [leadstream(options.python)]
     rows: list[dict[str, Any]] = []
@@ -113,21 +119,24 @@ def throughput(options: argparse.Namespace, room: Path, only_peer: str | None) -
                 contenders.append(make(options.python))
             except Absent as why:
                 rows.append({"part": "throughput", "contender": name, "note": f"{name}: not measured, {why}"})
-    for population in LEADS:
-        with EmbeddedBroker(jvm=SERVER_JVM) as broker:
+    for population in options.populations:
+        with setting.broker() as broker:
             ensure_topics(broker.bootstrap, 12)
             load(broker.bootstrap, population, options.events)
             measures: dict[str, list[Measure]] = {one.name: [] for one in contenders}
-            _run(contenders[0], broker.bootstrap, "to warm the broker up", room, options)
+            if setting.warm_up:
+                seconds = min(options.seconds, setting.warm_up)
+                _run(contenders[0], broker.bootstrap, "to warm the broker up", setting.room, options.events, seconds)
             for number in range(options.rounds):
                 for contender in contenders:
-                    found = _run(contender, broker.bootstrap, f"round {number + 1}", room, options)
+                    what = f"round {number + 1}"
+                    found = _run(contender, broker.bootstrap, what, setting.room, options.events, options.seconds)
                     measures[contender.name].append(found)
         rows += _rows(population, measures)
     return rows
 
 
-def _run(contender: Contender, bootstrap: str, what: str, room: Path, options: argparse.Namespace) -> Measure:
+def _run(contender: Contender, bootstrap: str, what: str, room: Path, events: int, seconds: float) -> Measure:
     group = f"bench-{contender.name} {what}".lower().replace(" ", "-")
     topics = [NewTopic(name.format(group=group), 12, 1) for name in contender.topics]
     if topics:
@@ -136,7 +145,7 @@ def _run(contender: Contender, bootstrap: str, what: str, room: Path, options: a
             done.result()
     folder = Path(tempfile.mkdtemp(dir=room))
     print(f"{contender.name}, {what}", file=sys.stderr)
-    return measure(contender, bootstrap, group, folder, options.events, options.seconds)
+    return measure(contender, bootstrap, group, folder, events, seconds)
 
 
 def _rows(population: str, measures: dict[str, list[Measure]]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
 @pytest.mark.parametrize(
     ("options", "measured"),
     [
-        (["stock Faust", "--events", "6000", "--rounds", "1", "--seconds", "3"], "ratio"),
+        (["stock Faust", "--events", "6000", "--rounds", "1", "--seconds", "3", "--populations", "zipf"], "ratio"),
         (["two-workers", "--events", "8000"], "ratio"),
         (["restore", "--leads", "3000"], "seconds"),
         (["latency", "--rates", "100", "--seconds", "3"], "p50_ms"),
@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
     ids=["throughput", "two workers", "restore", "latency", "collector"],
 )
 def test_it_measures(options: list[str], measured: str) -> None:
-    done = leadstream("bench", "--json", "--only", *options, patience=280)  # brokers and workers, one after the other
+    small = ("--quick", "--warm-up", "1")
+    done = leadstream("bench", "--json", *small, "--only", *options, patience=280)  # brokers and workers one by one
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert results["machine"]["kafka"]
