@@ -3,7 +3,8 @@
 Built-in ones are held to Kubernetes' schemas, strictly. Custom ones are held to the schemas of their operators
 (`tests/crds`) as an API server holds them, but for one thing: a field that no schema knows, which the server prunes
 silently, is a fault here. Rules in CEL are written in Python below; one that is not, and is reached, is a fault. What
-KEDA's triggers take, maps of strings to the API server, is held to what KEDA says of its scalers.
+KEDA's triggers take, maps of strings to the API server, is held to what KEDA says of its scalers, and the version of
+Kafka to those that Strimzi runs.
 """
 
 from __future__ import annotations
@@ -81,7 +82,11 @@ def faults(resource: dict[str, Any], others: Iterable[dict[str, Any]] = ()) -> l
     found += _beyond_json_schema(schema, resource, "$")
     # The server holds what all kinds have to a schema of its own.
     found += _built_in({"apiVersion": "v1", "kind": "ConfigMap", "metadata": resource["metadata"]})
-    return found + list(_triggers(resource, others) if kind == "ScaledObject" else ())
+    if kind == "ScaledObject":
+        found += _triggers(resource, others)
+    if kind == "Kafka":
+        found += _version(resource["spec"]["kafka"].get("version"))
+    return found
 
 
 def _built_in(resource: dict[str, Any]) -> list[str]:
@@ -145,6 +150,12 @@ def _beyond_json_schema(schema: dict[str, Any], value: Any, at: str) -> Iterator
                 yield f"{at}: two of {keys or 'the same'}"
         for number, one in enumerate(value):
             yield from _beyond_json_schema(schema["items"], one, f"{at}[{number}]")
+
+
+def _version(said: str | None) -> Iterator[str]:
+    supported = json.loads((CRDS / "versions.json").read_text())["supported"]
+    if said is not None and said not in supported:
+        yield f"$.spec.kafka.version: {said}, which is none of {supported}"
 
 
 def _triggers(scaled: dict[str, Any], others: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -66,6 +66,8 @@ PROJECTS = (
 #: What the triggers of a ScaledObject take is not in its schema, where they are maps of strings.
 SCALERS = "schema/generated/scalers-schema.json"
 SCALERS_USED = {"cpu", "kafka"}
+#: Nor are the versions of Kafka that Strimzi runs, which are any string to the schema.
+VERSIONS = "kafka-versions.yaml"
 
 
 def main(clones: list[str]) -> int:
@@ -85,6 +87,10 @@ def main(clones: list[str]) -> int:
             known = json.loads(_shown(clone, project.tag, SCALERS))["scalers"]
             used = {one["type"]: one["parameters"] for one in known if one["type"] in SCALERS_USED}
             _write("scalers", _source(project, clone, SCALERS) | {"scalers": used})
+        if "Kafka" in project.resources:
+            all_ = yaml.load(_shown(clone, project.tag, VERSIONS), yaml.CSafeLoader)
+            supported = [one["version"] for one in all_ if one["supported"]]
+            _write("versions", _source(project, clone, VERSIONS) | {"supported": supported})
     return 0
 
 

@@ -62,7 +62,9 @@ def of(kind: str, **spec: Any) -> list[str]:
 
 
 def test_there_is_a_schema_of_every_kind_and_nothing_wrong_with_ours() -> None:
-    assert {f"{kind}.json" for kind in RESOURCES} | {"scalers.json"} == {path.name for path in CRDS.glob("*.json")}
+    assert {f"{kind}.json" for kind in RESOURCES} | {"scalers.json", "versions.json"} == {
+        path.name for path in CRDS.glob("*.json")
+    }
     for resource in RESOURCES.values():
         assert faults(resource, list(RESOURCES.values())) == []
 
@@ -113,6 +115,7 @@ def test_a_wrong_type_is_a_fault_everywhere_but_in_kafkas_settings(kind: str) ->
         ("KafkaUser", {"authentication": {"type": "tls", "validityDays": 30}}),
         ("KafkaUser", {"authentication": {"type": "tls", "validityDays": 30, "renewalDays": 30}}),
         ("Kafka", {"kafka": {"rack": {"topologyKey": "zone"}, "listeners": []}}),
+        ("Kafka", {"kafka": {**RESOURCES["Kafka"]["spec"]["kafka"], "version": "4.1.0"}}),
         ("ScaledObject", {"minReplicaCount": 11}),
         ("ScaledObject", {"maxReplicaCount": 2**31}),
         ("ScaledObject", {"triggers": [{"type": "cpu", "metadata": {"value": 60}}]}),
