@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
+from streams.local.archive import ensure_archive
 from streams.local.broker import EmbeddedBroker
 
 
@@ -25,6 +27,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames and metafunc.definition.get_closest_marker("long"):
         metafunc.parametrize("seed", metafunc.config.getoption("--seed") or [1])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "integration" in item.keywords:
+        _prepare_brokers()
+
+
+@cache
+def _prepare_brokers() -> None:
+    """Once: brokers start some eighty times in a whole run."""
+    ensure_archive()
 
 
 @pytest.fixture(scope="session")

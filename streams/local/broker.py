@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from streams.errors import LeadstreamError
+from streams.local.archive import archive_options
 from streams.local.jars import ensure_jars
 from streams.local.java import find_java
 from streams.local.parent import die_with_parent
@@ -40,7 +41,8 @@ class EmbeddedBroker:
 
     `data_dir` keeps topics from one start to the next; without it they live in a temporary folder that goes
     with the broker. `port` 0 takes a free one. `server` overrides entries of Kafka's `server.properties`.
-    `jvm` is the JVM's options: by default those that start quickly.
+    `jvm` is the JVM's options: by default those that start quickly, and for which an archive of classes is used where
+    there is one (streams.local.archive).
     `say` gets what a first start tells about its download (default: stderr).
     `protocol` is what clients speak, as in `security.protocol`; for others than PLAINTEXT `server` has the keys and
     the authorizer, `users` the names and passwords of SCRAM-SHA-512, and `client` librdkafka's settings by which the
@@ -109,12 +111,13 @@ class EmbeddedBroker:
                 f"Port {self._port} on {HOST} is taken. Stop what listens there, "
                 "or choose another port with --port PORT."
             )
-        java = str(find_java())
-        class_path = os.pathsep.join(map(str, ensure_jars(say=self._say)))
+        java, jars = find_java(), ensure_jars(say=self._say)
+        java_command = [str(java), *self._jvm, *archive_options(java, jars, self._jvm)]
+        java_command += ["-cp", os.pathsep.join(map(str, jars))]
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="leadstream-kafka-"))
         try:
-            self._launch_on_free_ports(java, class_path, self._folder)
+            self._launch_on_free_ports(java_command, self._folder)
         except BaseException:
             self.stop()
             raise
@@ -161,20 +164,20 @@ class EmbeddedBroker:
             if number == signal.SIGKILL:
                 raise BrokerFailed(f"The embedded broker (pid {self._process.pid}) does not end.") from None
 
-    def _launch_on_free_ports(self, java: str, class_path: str, folder: Path) -> None:
+    def _launch_on_free_ports(self, java: list[str], folder: Path) -> None:
         """Launch; again with other ports when someone takes a free one before Kafka has bound it."""
         wanted = self._port
         for last in (False, False, True):
             self._port = wanted or _free_port()
             try:
-                self._launch(java, class_path, folder)
+                self._launch(java, folder)
                 return
             except BrokerFailed:
                 if last or "Address already in use" not in self.log_tail(200):
                     raise
                 self.kill()
 
-    def _launch(self, java: str, class_path: str, folder: Path) -> None:
+    def _launch(self, java: list[str], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / "tmp"
         scratch.mkdir(exist_ok=True)
@@ -182,15 +185,12 @@ class EmbeddedBroker:
         properties = folder / "server.properties"
         properties.write_text(server_properties(folder, self._port, _free_port(), self._server, self._protocol))
         command = [
-            java,
-            *self._jvm,
+            *java,
             f"-Djava.io.tmpdir={scratch}",
             f"-Dorg.slf4j.simpleLogger.logFile={log_file}",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
             "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn",
-            "-cp",
-            class_path,
         ]
         if not (folder / "topics" / "meta.properties").exists():
             # Joined by "=": one id in 64 begins with a dash, and would pass for an option.

@@ -86,7 +86,7 @@ def ensure_jars(
     folder.mkdir(parents=True, exist_ok=True)
     jars = pinned_jars() if jars is None else jars
     if missing := _missing(jars, folder):
-        with _exclusive(folder):
+        with exclusive(folder / ".lock"):
             missing = _missing(jars, folder)
             if missing:
                 _download_aloud(missing, folder, say or (lambda line: print(line, file=sys.stderr, flush=True)))
@@ -98,9 +98,9 @@ def _missing(jars: list[Jar], folder: Path) -> list[Jar]:
 
 
 @contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel releases it when a process dies."""
-    with (folder / ".lock").open("w") as lock:
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock that `path` is, made if need be; the kernel releases it when a process dies."""
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from streams.errors import LeadstreamError
@@ -50,6 +51,13 @@ def _packaged_java() -> str | None:
 
 def _major_version(java: str) -> int | None:
     """17 for `openjdk version "17.0.15"`, 8 for `"1.8.0_402"`; None when it doesn't run or doesn't say."""
+    found = re.search(r'version "(?:1\.)?(\d+)', java_version(java) or "")
+    return int(found.group(1)) if found else None
+
+
+@cache
+def java_version(java: str) -> str | None:
+    """What `java -version` says, its build included; None when it doesn't run."""
     try:
         shown = subprocess.run(
             [java, "-XX:-UsePerfData", "-version"],
@@ -61,8 +69,7 @@ def _major_version(java: str) -> int | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r'version "(?:1\.)?(\d+)', shown.stderr + shown.stdout)
-    return int(found.group(1)) if found else None
+    return shown.stderr + shown.stdout
 
 
 def _verdict(java: str | None, major: int | None) -> str:

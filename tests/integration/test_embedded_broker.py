@@ -14,7 +14,11 @@ from confluent_kafka.admin import NewTopic
 
 from streams.kafka import BrokerUnreachable, admin_client, producer_config, require_broker
 from streams.local import broker as broker_module
+from streams.local.archive import archive_file
 from streams.local.broker import EmbeddedBroker, PortTaken
+from streams.local.jars import ensure_jars
+from streams.local.java import find_java
+from streams.local.server import QUICK_JVM
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -60,6 +64,30 @@ def test_a_broker_without_a_folder_leaves_nothing_behind(tmp_path: Path, monkeyp
     assert not broker.running
     assert not is_alive(pid)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a process has mapped")
+def test_a_broker_uses_the_archive_of_its_classes(broker: EmbeddedBroker) -> None:
+    archive = archive_file(find_java(), ensure_jars(), QUICK_JVM)
+    assert archive.exists()
+    assert str(archive) in Path(f"/proc/{broker.pid}/maps").read_text()
+
+
+@pytest.mark.parametrize("damage", ["of something else", "changed here and there"])
+def test_a_broker_starts_with_a_damaged_archive_as_well(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "damaged.jsa"
+    content = bytearray(archive_file(find_java(), ensure_jars(), QUICK_JVM).read_bytes())
+    if damage == "of something else":
+        content[:] = b"not an archive" * 1000
+    else:
+        content[len(content) // 2 :: 4096] = bytes(byte ^ 0xFF for byte in content[len(content) // 2 :: 4096])
+    archive.write_bytes(content)
+    monkeypatch.setattr("streams.local.archive.archive_file", lambda *_: archive)
+    with EmbeddedBroker(tmp_path / "kafka") as broker:
+        require_broker(broker.bootstrap)
+        assert (tmp_path / "kafka" / "output.log").read_text() == ""
 
 
 def test_a_taken_port_is_told_before_anything_is_started(tmp_path: Path) -> None:
