@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -21,37 +22,61 @@ CODEC = Codec()
 
 def messages_of(bootstrap: str, topics: Iterable[str]) -> list[Any]:
     """All committed messages of the topics, each partition's in order."""
-    consumer = Consumer(reader_config(bootstrap))
-    found: list[Any] = []
-    try:
-        metadata = consumer.list_topics(timeout=20).topics
-        places = [TopicPartition(topic, number, 0) for topic in topics for number in metadata[topic].partitions]
-        consumer.assign(places)
-        left = {(place.topic, place.partition) for place in places}
-        heard = time.monotonic()
-        while left:
-            messages = consumer.consume(10_000, timeout=0.1)
-            if messages:
-                heard = time.monotonic()
-            assert time.monotonic() - heard < 60, f"the ends of {sorted(left)} are not heard of"
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    found.append(message)
-                else:
-                    assert error.code() == KafkaError._PARTITION_EOF, error
-                    left.discard((message.topic(), message.partition()))
-    finally:
-        consumer.close()
+    with closing(_reader(bootstrap)) as consumer:
+        return list(_from(consumer, dict.fromkeys(_partitions(consumer, topics), 0)))
+
+
+def last_messages(
+    bootstrap: str, topics: Iterable[str], wanted: Callable[[Any], bool] = lambda _: True
+) -> dict[tuple[str, int], Any]:
+    """The last committed message of each partition that is `wanted`, where there is one: read from the end back."""
+    found: dict[tuple[str, int], Any] = {}
+    with closing(_reader(bootstrap)) as consumer:
+        places = _partitions(consumer, topics)
+        ends = {one: consumer.get_watermark_offsets(TopicPartition(*one), timeout=20)[1] for one in places}
+        back = 64
+        while ends:
+            starts = {place: max(0, end - back) for place, end in ends.items()}
+            for message in _from(consumer, starts):
+                if wanted(message):
+                    found[message.topic(), message.partition()] = message
+            ends = {place: end for place, end in ends.items() if place not in found and starts[place]}
+            back *= 16
     return found
+
+
+def _reader(bootstrap: str) -> Consumer:
+    # An end is told of when a fetch comes back empty, for which the broker would take half a second.
+    return Consumer({**reader_config(bootstrap), "fetch.wait.max.ms": 10})
+
+
+def _partitions(consumer: Consumer, topics: Iterable[str]) -> list[tuple[str, int]]:
+    metadata = consumer.list_topics(timeout=20).topics
+    return [(topic, number) for topic in topics for number in metadata[topic].partitions]
+
+
+def _from(consumer: Consumer, starts: Mapping[tuple[str, int], int]) -> Iterator[Any]:
+    """The messages of partitions, each from its start to its end."""
+    consumer.assign([TopicPartition(*place, start) for place, start in starts.items()])
+    left = set(starts)
+    heard = time.monotonic()
+    while left:
+        messages = consumer.consume(10_000, timeout=0.02)
+        if messages:
+            heard = time.monotonic()
+        assert time.monotonic() - heard < 60, f"the ends of {sorted(left)} are not heard of"
+        for message in messages:
+            error = message.error()
+            if error is None:
+                yield message
+            else:
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                left.discard((message.topic(), message.partition()))
 
 
 def ends_of(bootstrap: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
     """One past the last record of every partition that has any, (topic, partition) -> offset."""
-    ends: dict[tuple[str, int], int] = {}
-    for message in messages_of(bootstrap, topics):
-        ends[message.topic(), message.partition()] = message.offset() + 1
-    return ends
+    return {place: message.offset() + 1 for place, message in last_messages(bootstrap, topics).items()}
 
 
 def read_all(bootstrap: str, *topics: str) -> dict[str, list[tuple[Any, dict[str, Any] | None]]]:
@@ -79,6 +104,12 @@ def changelog_of(bootstrap: str, app: str) -> tuple[dict[str, State], dict[int, 
         else:
             state[message.key().decode()] = unpack(message.value()[PAYLOAD:])
     return state, progress
+
+
+def progress_of(bootstrap: str, app: str) -> dict[int, Progress]:
+    """Every partition's progress, as in its changelog's last commit."""
+    last = last_messages(bootstrap, [changelog_topic(app).name], lambda message: message.key() == RESERVED_KEY)
+    return {number: unpack_progress(message.value()) for (_, number), message in last.items()}
 
 
 def records_of(bootstrap: str, topic: str, lead_id: str | None = None) -> list[dict[str, Any]]:

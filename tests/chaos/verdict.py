@@ -21,7 +21,7 @@ from streams.qualification.population import Population
 from streams.qualification.state import State
 from streams.topics import INPUT_TOPICS, SOURCE_TOPICS, TOPICS
 from streams.wire.codec import Codec
-from tests.kafka_topics import changelog_of, messages_of
+from tests.kafka_topics import changelog_of, messages_of, progress_of
 
 Place = tuple[str, int, int]
 INPUTS = [topic.name for topic in INPUT_TOPICS]
@@ -205,7 +205,7 @@ class OffsetWatch:
         committed = self.committed()
         if committed is None:
             return  # the next look will tell
-        _, progress = changelog_of(self._bootstrap, self._app)
+        progress = progress_of(self._bootstrap, self._app)
         strays = {(one.partition(), one.offset()) for one in messages_of(self._bootstrap, ["strays"])}
         for (topic, number), offset in committed.items():
             applied = progress[number].applied.get(topic, -1) if number in progress else -1

@@ -101,7 +101,7 @@ class Bed:
             consumer.assign([TopicPartition(self.topic(name), p, 0) for p in range(self.partitions)])
             ended: set[int | None] = set()
             while len(ended) < self.partitions:
-                for message in consumer.consume(1000, 0.1):
+                for message in consumer.consume(1000, 0.02):
                     error = message.error()
                     if error is None:
                         yield message.key(), message.value(), dict(message.headers() or ())
@@ -158,7 +158,10 @@ class Bed:
 def eventually(
     true: Callable[[], bool], what: str, more: Callable[[], str] = lambda: "", seconds: float = 40.0
 ) -> None:
-    end = time.monotonic() + seconds
+    asked = time.monotonic()
+    end = asked + seconds
     while not true():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}\n{more()}"
-        time.sleep(0.1)
+        answered = time.monotonic()
+        assert answered < end, f"not within {seconds} s: {what}\n{more()}"
+        time.sleep(max(0.1, answered - asked))  # to ask takes from what is waited for
+        asked = time.monotonic()

@@ -25,7 +25,7 @@ from streams.qualification.state import Alias
 from streams.qualification.step import advance
 from streams.topics import INPUT_TOPICS
 from streams.wire.jsonlines import render_line
-from tests.kafka_topics import changelog_of, messages_of, read_all
+from tests.kafka_topics import changelog_of, ends_of, progress_of, read_all
 from tests.processes import eventually, leadstream, running_worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -118,21 +118,14 @@ def _ids(address: str) -> Counter[str]:
 
 
 def _await_all_applied(address: str, app: str) -> None:
-    ends = _ends(address)
+    ends = ends_of(address, [topic.name for topic in INPUT_TOPICS])
     assert ends, "nothing was published"
 
     def applied() -> bool:
-        _, progress = changelog_of(address, app)
+        progress = progress_of(address, app)
         return all(
             number in progress and progress[number].applied.get(topic, -1) == end - 1
             for (topic, number), end in ends.items()
         )
 
     eventually(applied, "not everything was handled", patience=240)
-
-
-def _ends(address: str) -> dict[tuple[str, int], int]:
-    ends: dict[tuple[str, int], int] = {}
-    for message in messages_of(address, [topic.name for topic in INPUT_TOPICS]):
-        ends[message.topic(), message.partition()] = message.offset() + 1
-    return ends

@@ -21,7 +21,7 @@ from streams.qualification.state import Alias, State, mark
 from streams.topics import SOURCE_TOPICS
 from streams.wire.codec import Codec
 from streams.wire.jsonlines import Line, parse_line
-from tests.kafka_topics import changelog_of, ends_of, messages_of, produce_raw, read_all, records_of
+from tests.kafka_topics import changelog_of, ends_of, messages_of, produce_raw, progress_of, read_all, records_of
 from tests.processes import eventually, leadstream, running_worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -46,18 +46,15 @@ def publish(address: str, *lines: str) -> None:
 
 def states_when_settled(address: str) -> dict[str, State]:
     """All states once every source topic is applied to its end, strays that strays brought about included."""
-    found: dict[str, State] = {}
 
     def settled() -> bool:
         ends = ends_of(address, [topic.name for topic in SOURCE_TOPICS])
-        states, progress = changelog_of(address, DEFAULT_APP)
-        found.clear()
-        found.update(states)
+        progress = progress_of(address, DEFAULT_APP)
         return all(n in progress and progress[n].applied.get(topic, -1) == end - 1 for (topic, n), end in ends.items())
 
     eventually(settled, "not everything was handled")
     eventually(settled, "not everything was handled")
-    return found
+    return changelog_of(address, DEFAULT_APP)[0]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from streams.local.broker import EmbeddedBroker
 from streams.local.parent import die_with_parent
 from streams.modelfile import read_model, read_text
 from tests.chaos.verdict import expected_of
-from tests.kafka_topics import changelog_of, ends_of, read_all
+from tests.kafka_topics import changelog_of, ends_of, progress_of, read_all
 from tests.processes import eventually, leadstream, running_worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -69,7 +69,7 @@ def test_a_live_day_an_outage_and_an_import_tell_the_same_story(tmp_path: Path) 
         expected = expected_of(address, model, 4)
 
         def all_applied(app: str) -> bool:
-            progress = changelog_of(address, app)[1]
+            progress = progress_of(address, app)
             ends = (expected.ends | ends_of(address, ["strays"])).items()
             return all(n in progress and progress[n].applied.get(topic, -1) == end - 1 for (topic, n), end in ends)
 

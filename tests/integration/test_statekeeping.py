@@ -19,7 +19,7 @@ from streams.engine import snapshot
 from streams.kafka import admin_client, require_broker
 from streams.local.broker import EmbeddedBroker
 from streams.topics import INPUT_TOPICS, SOURCE_TOPICS, TOPICS
-from tests.kafka_topics import changelog_of, ends_of, read_all
+from tests.kafka_topics import changelog_of, ends_of, progress_of, read_all
 from tests.processes import eventually, leadstream, running_worker
 from tests.relay_bed import produce, running_relay, webhook
 from tests.relay_records import qualification
@@ -84,7 +84,7 @@ def worker(address: str, log: Path) -> Iterator[None]:
 
 def behind(address: str) -> int:
     """Records on the source topics that are not applied. The group's own offsets are a hint, and may be ahead of it."""
-    _, progress = changelog_of(address, "leadstream")
+    progress = progress_of(address, "leadstream")
     ends = ends_of(address, [topic.name for topic in SOURCE_TOPICS])
     applied = {(topic, number): last for number, one in progress.items() for topic, last in one.applied.items()}
     return sum(max(0, end - 1 - applied.get(place, -1)) for place, end in ends.items())
