@@ -170,13 +170,16 @@ class LeadLogic:
         return self._decode(record)
 
     def _at_hand(self, model: Model, change: Change) -> Model:
-        """The model as the change's: kept for leads of which something was due before the next takes over."""
+        """The model as the change's: kept for leads of which something was due before the next takes over.
+
+        What the partition knows of former names is its own.
+        """
         known = self._models.get(change.identity)
         if known is None:
             known = self._models[change.identity] = model.again(change.number)
             if len(self._models) > _MODELS_AT_HAND:
                 del self._models[next(iter(self._models))]
-        return known
+        return known.knowing(change.names)
 
     def offer(self, model: Model) -> None:
         """Judge by `model` from the next batch of each partition on. Callable from any thread."""

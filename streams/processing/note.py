@@ -52,7 +52,8 @@ def take_over(before: Note | None, model: Model, since: int, arrival: int, *, wa
         return Note((change_to(model, 0, since, arrival),))
     kept = list(before.changes if waking else before.changes[-1:])
     times = [change.number for change in kept if change.model == model.identity]
-    kept.append(change_to(model, max(times, default=-1) + 1, max(since, before.current.since), arrival))
+    number = max(times, default=-1) + 1
+    kept.append(change_to(model, number, max(since, before.current.since), arrival, before.current))
     note = Note(tuple(kept))
     fits = len(kept) <= MOST_CHANGES and len(note.packed()) <= LARGEST_NOTE
     return note if fits or not waking else None

@@ -25,7 +25,7 @@ from streams.qualification.model.values import Model
 from streams.qualification.outcome import Outcome, ignored, left_of, marked, of_alias
 from streams.qualification.state import Alias, State
 from streams.qualification.step import UNKNOWN_DUE, After, advance_owned, judged_at, step_owned
-from streams.qualification.succession import Change, former_names, half_lives_of, succeed
+from streams.qualification.succession import Change, half_lives_of, succeed
 from streams.qualification.turn import Turn
 
 #: Why a link may say nothing new, for metrics that want a bounded set.
@@ -171,7 +171,7 @@ def _take_out(lead: Lead, link: Link, at: int, model: Model, due: int | None) ->
         moved = lead.copy()
         moved.as_of = lead.as_of = at
         moved.aliases = ()
-        moved.was = former_names(model) or None
+        moved.was = dict(model.names) or None
         if lead.sequence:
             turn.forget(at, "MERGED", f"this is {link.to}")
         else:

@@ -138,7 +138,7 @@ class Lead(msgspec.Struct, array_like=True, tag=0):
     barred: bool = False
     #: what was known under the id before this life was erased
     erased: Erased | None = None
-    #: on its way to another id: the former names of its groups, where they had others, by the model that judged last
+    #: on its way to another id: what its groups were called before, and before that (`Model.names`)
     was: dict[str, str] | None = None
 
     def copy(self) -> Lead:

@@ -9,7 +9,7 @@ it was judged last if that is later, whenever it is looked at first: the result 
   remembered of its contributions and bookings is restated: as the points that would have faded by the new half-life to
   what they were worth at the take-over. So a receipt still adds up, and a booking is still taken back exactly.
 - A group that the model says `was` another has what that one had. So has one whose name the model before had changed:
-  a model that is taken back takes its names along.
+  a model that is taken back takes its names along (`naming`).
 - A group that the model no longer has is dropped with its evidence, and so are facts and frequency limits of rules.
 - Whom a persona disqualified that is no longer one, is a lead again, unless sales has said never.
 - Of several changes since a lead was judged none is passed over: each carries it on from the one before. A model that
@@ -18,9 +18,8 @@ it was judged last if that is later, whenever it is looked at first: the result 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import exp2
-from types import MappingProxyType
 
 import msgspec
 
@@ -31,13 +30,12 @@ from streams.qualification.interest import DAY_MS, strongest_of, take_back_owed
 from streams.qualification.lead import DISQUALIFIED, LEAD, Booking, Contribution, Given, Lead
 from streams.qualification.lifecycle import judge
 from streams.qualification.model.values import Model, numbered
+from streams.qualification.naming import Heirs, heirs_of, line_of
 from streams.qualification.step import After, advance_owned
 from streams.qualification.turn import Turn
 
 #: Group -> half-life in ms.
 HalfLives = Mapping[str, int]
-#: Group, by its name in an earlier model or now -> the group that has its points.
-_Heirs = Mapping[str, str]
 #: A contribution that would have to be restated as more than so many times its points says nothing to a reader.
 MOST_RESTATED = 16.0
 #: What is older than so many half-lives is restated as made so many ago: a float holds no more.
@@ -48,8 +46,9 @@ class Change(msgspec.Struct, array_like=True, frozen=True):
     """A model took over: as of `since` (ms) of the stream, at `arrival` (ms) by the wall clock, when sales could first
     know of it.
 
-    `half_lives` (ms) and `was` (name before) are those of its groups. A model that comes back while leads may still
-    wait for one that was in between has another `number`.
+    `half_lives` (ms) and `was` (name before) are those of its groups; `older`, likewise, is what the changes before it
+    tell of the names before those. A model that comes back while leads may still wait for one that was in between has
+    another `number`.
     """
 
     model: str
@@ -58,6 +57,12 @@ class Change(msgspec.Struct, array_like=True, frozen=True):
     arrival: int
     half_lives: dict[str, int]
     was: dict[str, str]
+    older: dict[str, str] = {}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name -> the one before it: see `line_of`."""
+        return self.was | self.older
 
     @property
     def identity(self) -> str:
@@ -65,14 +70,18 @@ class Change(msgspec.Struct, array_like=True, frozen=True):
         return numbered(self.model, self.number)
 
 
-def change_to(model: Model, number: int, since: int, arrival: int) -> Change:
-    """The taking over of `model`, which came back `number` times."""
-    return Change(model.identity, number, since, arrival, half_lives_of(model), former_names(model))
+def change_to(model: Model, number: int, since: int, arrival: int, before: Change | None = None) -> Change:
+    """The taking over of `model`, which came back `number` times, from that of the one `before`."""
+    was = line_of(model.groups)
+    names = was if before is None else line_of(model.groups, before.half_lives, before.names)
+    older = {name: one for name, one in names.items() if name not in was}
+    return Change(model.identity, number, since, arrival, half_lives_of(model), was, older)
 
 
 def differences(before: Change, model: Model) -> list[str]:
     """What becomes of the groups of the model before, in words; those that stay as they are are not named."""
-    heirs, groups = _heirs(model.groups, former_names(model), before.was), model.groups
+    groups = model.groups
+    heirs = heirs_of(groups, line_of(groups), before.half_lives, before.names)
     said = []
     for name, old in before.half_lives.items():
         heir = heirs.get(name)
@@ -89,11 +98,6 @@ def differences(before: Change, model: Model) -> list[str]:
 def half_lives_of(model: Model) -> dict[str, int]:
     """Group -> its half-life in ms."""
     return {name: group.half_life_ms for name, group in model.groups.items()}
-
-
-def former_names(model: Model) -> dict[str, str]:
-    """Group -> its name in an earlier model, where that was another."""
-    return {name: group.was for name, group in model.groups.items() if group.was is not None}
 
 
 def succeed(lead: Lead, due: int | None, changes: Sequence[Change], models: Mapping[str, Model]) -> After:
@@ -126,11 +130,11 @@ def _carried(lead: Lead, before: Change | None, change: Change, model: Model | N
     """The lead on the other side of one change, judged anew where `model` is at hand."""
     at = max(lead.as_of, change.since)
     if model is None:
-        _carry_groups(lead, before, at, change.half_lives, change.was)
+        _carry_groups(lead, before, at, change.half_lives, change.names)
         lead.as_of, lead.judged_by = at, change.identity
         return After(lead, [], None)
     persona = lead.persona
-    carry_over(lead, before, at, model)
+    carry_over(lead, before, at, model.knowing(change.names))
     lead.as_of = at
     turn = Turn(lead, model)  # weighs the profile anew
     if lead.stage == DISQUALIFIED and persona is not None and lead.persona is None and not lead.barred:
@@ -146,11 +150,13 @@ def _carried(lead: Lead, before: Change | None, change: Change, model: Model | N
 def bring_along(lead: Lead, before: HalfLives, at: int, model: Model) -> None:
     """Make what a lead that comes from elsewhere keeps that of `model`, as of `at` (ms).
 
-    `before` are the half-lives of the model that judged it last. That may be the newer one, or one that was taken back
-    here: a group that `model` knows by its former name is that one. What it does not know at all stays as it is and
-    counts for nothing, until the next change finds a place for it, or drops it.
+    `before` are the half-lives of the model that judged it last. That may be an older one, a newer one, or one that was
+    taken back here: a group that either side knows by a former name is that one, however many changes are between them.
+    What is not known at all stays as it is and counts for nothing, until the next change finds a place for it, or drops
+    it. That is all that becomes of a renamed group in a partition that began with the new name, such as one that was
+    added since: it has heard of no change, and knows the one former name that the model's file says.
     """
-    heirs = _heirs(model.groups, former_names(model), lead.was or {})
+    heirs = heirs_of(model.groups, model.names, before, lead.was or {})
     strange = {name: name for name in before if name not in heirs}
     _hand_down(lead, before, at, {**before, **half_lives_of(model)}, {**heirs, **strange})
 
@@ -160,20 +166,21 @@ def carry_over(lead: Lead, before: Change | None, at: int, model: Model) -> None
 
     `before` is the taking over of the model that judged it last; None: all half-lives count as kept.
     """
-    _carry_groups(lead, before, at, half_lives_of(model), former_names(model))
+    _carry_groups(lead, before, at, half_lives_of(model), model.names)
     lead.facts = {name: times for name, times in lead.facts.items() if name in model.facts}
     limited = {rule.name for rules in model.rules.values() for rule in rules if rule.at_most is not None}
     lead.limits = {name: days for name, days in lead.limits.items() if name in limited}
 
 
-def _carry_groups(lead: Lead, before: Change | None, at: int, half_lives: HalfLives, was: Mapping[str, str]) -> None:
+def _carry_groups(lead: Lead, before: Change | None, at: int, half_lives: HalfLives, names: Mapping[str, str]) -> None:
     if before is None:
-        _hand_down(lead, {}, at, half_lives, _heirs(half_lives, was))
+        _hand_down(lead, {}, at, half_lives, heirs_of(half_lives, names))
     else:
-        _hand_down(lead, before.half_lives, at, half_lives, _heirs(half_lives, was, before.was))
+        heirs = heirs_of(half_lives, names, before.half_lives, before.names)
+        _hand_down(lead, before.half_lives, at, half_lives, heirs)
 
 
-def _hand_down(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, heirs: _Heirs) -> None:
+def _hand_down(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, heirs: Heirs) -> None:
     changed = {
         name: before[name] for name, heir in heirs.items() if name in before and before[name] != half_lives[heir]
     }
@@ -197,15 +204,6 @@ def _hand_down(lead: Lead, before: HalfLives, at: int, half_lives: HalfLives, he
     take_back_owed(lead, half_lives)
 
 
-def _heirs(names: Collection[str], was: Mapping[str, str], undone: Mapping[str, str] = MappingProxyType({})) -> _Heirs:
-    """`undone` is what the groups of the model before `was`: names that are here again have back what was theirs."""
-    heirs = {before: name for name, before in was.items()} | {name: name for name in names}
-    for name, before in undone.items():
-        if before in names and before not in was:
-            heirs.setdefault(name, before)
-    return heirs
-
-
 def _restated_contributions(kept: tuple[Contribution, ...], at: int, old: int, new: int) -> list[Contribution]:
     restated = []
     for one in kept:
@@ -215,7 +213,7 @@ def _restated_contributions(kept: tuple[Contribution, ...], at: int, old: int, n
     return restated
 
 
-def _booking(one: Booking, at: int, changed: HalfLives, half_lives: HalfLives, heirs: _Heirs) -> Booking:
+def _booking(one: Booking, at: int, changed: HalfLives, half_lives: HalfLives, heirs: Heirs) -> Booking:
     def handed_down(entries: Sequence[Given]) -> tuple[Given, ...]:
         found = []
         for rule, name, points, occurred_at in entries:

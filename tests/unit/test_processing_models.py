@@ -415,6 +415,36 @@ def test_leads_go_through_changes_that_came_before_they_were_seen_one_by_one(res
     assert waiting.lead("u0").strongest == swept.lead("u0").strongest
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("ahead_goes", ["there", "here"])
+def test_a_past_between_partitions_that_are_two_renames_apart_finds_its_groups(ahead_goes: str, restarts: bool) -> None:
+    """Whichever of the two has gone on with the models, and though its process has seen but the last of them."""
+    there, here = Partition(), Partition()
+    for partition in (there, here):
+        warming_up(partition, 1)
+    ahead = there if ahead_goes == "there" else here
+    ahead.clock = NOW
+    for model in CHAIN:
+        ahead.logic.offer(model)
+        ahead.sweep()
+    if restarts:
+        ahead = ahead.restarted(CHAIN[-1])
+        there, here = (ahead, here) if ahead_goes == "there" else (there, ahead)
+    link = {"event_id": "link", "anonymous_id": "u0", "lead_id": "vera", "occurred_at": NOW, "revoked": False}
+    record = PlainRecord("identity-links", 0, 0, NOW, b"u0", CODEC.encode("identity-links", link))
+    there.batch(limit=0)
+    batch = StateBatch(there.state, there.logic, there.clock)
+    there.logic.begin(batch)
+    batch.run([(record, there.logic.decode(record))], Clock("stream", MODEL.grace_ms))
+    (stray,) = [one for one in batch.effects([]).outputs if one.topic == "strays"]
+    told = CODEC.decode("strays", stray.value)
+    assert isinstance(told, dict)
+    here.batch(("strays", told))
+    groups = here.lead("vera").groups
+    assert set(groups) == ({"place"} if ahead is here else {"web"})
+    assert groups[next(iter(groups))][0] > 5.0
+
+
 STRICT = replace(MODEL, version="strict", digest="3", negative_personas=(), visitor_ttl_ms=3 * DAY, sla=None)
 POOL = (MODEL, EAGER, STRICT, *CHAIN)
 TOLD = ("mql-events", "sql-events", "lifecycle-events")

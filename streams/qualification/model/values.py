@@ -205,6 +205,8 @@ class Model:
     #: of the file's text: two files may claim the same version
     digest: str = field(default="", compare=False)
     identity: str = field(init=False, compare=False, repr=False)
+    #: name -> the one before it, of groups and of their former names: what the file says, and what is known besides
+    names: Mapping[str, str] = field(init=False, compare=False, repr=False)
     _matchers: dict[str, Matcher] = field(init=False, default_factory=dict, compare=False, repr=False)
     #: what `due.watched` found, by (stage, low touch, fit); there are as many fits as sums of the fit rules
     watched: dict[tuple[str, bool, float], tuple[float, ...]] = field(
@@ -213,6 +215,16 @@ class Model:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", f"{self.version} {self.digest}")
+        said = {name: group.was for name, group in self.groups.items() if group.was is not None}
+        object.__setattr__(self, "names", said)
+
+    def knowing(self, names: Mapping[str, str]) -> Model:
+        """The same model, which knows these former names of groups."""
+        if names == self.names:
+            return self
+        twin = copy.copy(self)
+        object.__setattr__(twin, "names", names)
+        return twin
 
     def again(self, number: int) -> Model:
         """The same model, that came back `number` times: leads tell by its identity which time judged them."""
