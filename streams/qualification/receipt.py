@@ -85,10 +85,8 @@ def verify_receipt(record: Mapping[str, Any]) -> list[str]:
             wrong.append(f"half-life of {name}: {line['half_life_s']!r} seconds")
             continue
         for one in lines:
-            if one["name"] != OTHER:
-                made = _milliseconds(one["occurred_at"])
-                now = value_at(one["points"], made, at, half_life)
-                _compare(wrong, f"decay of {one['name']} in {name}", now, one["points_now"])
+            now = value_at(one["points"], _milliseconds(one["occurred_at"]), at, half_life)
+            _compare(wrong, f"decay of {one['name']} in {name}", now, one["points_now"])
     for one in record["evidence"]:
         if one["group"] not in groups:
             wrong.append(f"evidence for {one['group']}, which is not among the groups")
@@ -214,7 +212,7 @@ def _counted_most(evidence: list[dict[str, Any]]) -> str:
     """The rules that count most now, with how often each is among the evidence: "pricing page (2x), demo"."""
     totals: dict[str, tuple[float, int]] = {}
     for one in evidence:
-        if one["points_now"] > 0 and one["name"] != OTHER:
+        if one["points_now"] > 0 and one["kind"] != OTHER:  # a rule may have that name, an event never that kind
             points, times = totals.get(one["name"], (0.0, 0))
             totals[one["name"]] = points + one["points_now"], times + 1
     strongest = sorted(totals.items(), key=lambda item: -item[1][0])[:3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,17 +13,18 @@ from handmade import DEFAULT, HOUR, activity, booking, buyer, days, download, pa
 
 from streams.qualification.events import Event, Qualified
 from streams.qualification.lead import Lead
+from streams.qualification.model.values import Model
 from streams.qualification.receipt import verify_receipt
 from streams.qualification.step import step
 from streams.wire.times import rfc3339
 
 
-def qualified(*events: Event) -> dict[str, Any]:
+def qualified(*events: Event, model: Model = DEFAULT) -> dict[str, Any]:
     """The last Qualification of the events, which are told as they happened."""
     lead: Lead | None = None
     records = []
     for event in events:
-        lead, out = step(lead, event, max(event.occurred_at, lead.as_of if lead else 0), DEFAULT)
+        lead, out = step(lead, event, max(event.occurred_at, lead.as_of if lead else 0), model)
         records += [one.record for one in out if isinstance(one, Qualified)]
     return records[-1]
 
@@ -94,6 +96,11 @@ TAMPERED: dict[str, Callable[[dict[str, Any]], None]] = {
     "points given": _set("evidence", 0, "points", to=99.0),
     "points now": _set("evidence", 0, "points_now", to=99.0),
     "when points were given": _set("evidence", 0, "occurred_at", to=days(1) + 1),
+    "points of all others": _set("evidence", -1, "points", to=99.0),
+    "a time of all others": _set("evidence", -1, "occurred_at", to=days(1)),
+    "the name of a contribution that has faded otherwise": lambda record: record["evidence"][0].update(
+        name="other", occurred_at=days(1)
+    ),
     "the group of a contribution": _set("evidence", 0, "group", to="content"),
     "fit points": _set("fit_evidence", 0, "points", to=99.0),
     "when it happened": _set("occurred_at", to=days(20)),
@@ -105,6 +112,17 @@ TAMPERED: dict[str, Callable[[dict[str, Any]], None]] = {
     "a missing group": lambda record: record["groups"].pop(0),
     "a missing fit line": lambda record: record["fit_evidence"].pop(),
 }
+
+
+def test_a_rule_may_be_called_as_all_others_are() -> None:
+    rules = {
+        **DEFAULT.rules,
+        "download": tuple(replace(rule, name="other") for rule in DEFAULT.rules["download"][-1:]),
+    }
+    model = replace(DEFAULT, rules=rules)
+    receipt = qualified(*(download(days(day)) for day in range(6)), buyer(days(6)), model=model)
+    assert verify_receipt(receipt) == []
+    assert receipt["reason"].endswith("most of it from other (3x).")
 
 
 @pytest.mark.parametrize("tamper", TAMPERED.values(), ids=TAMPERED)
