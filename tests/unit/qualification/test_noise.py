@@ -7,11 +7,16 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from handmade import DEFAULT, buyer, days, event, pricing
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
+from streams.qualification.events import Event, Ignored
+from streams.qualification.lead import Lead
 from streams.qualification.model.loading import load_model
 from streams.qualification.noise import REASONS, _is_internal, noise_reason
+from streams.qualification.step import advance, step
 
 MODEL = load_model((files("streams.qualification.model") / "default.yaml").read_text(encoding="utf-8"))
 NOW = 1_780_000_000_000
@@ -136,3 +141,41 @@ def test_what_is_too_long_for_an_address_is_none_and_is_not_remembered() -> None
 )
 def test_whatever_an_event_holds_the_answer_is_a_known_reason_or_none(kind: str, fields: dict[str, Any]) -> None:
     assert noise_reason(kind, fields, NOW, MODEL) in (*REASONS, None)
+
+
+BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+#: What would be the strongest and the first and the last of everything, were it not for what made it.
+NOISY: dict[str, tuple[Event, str]] = {
+    "a machine's open": (event("email_open", days(1), email_id="m", user_agent="Mozilla/5.0"), "machine_open"),
+    "an open at the time of sending": (event("email_open", days(1), email_id="m", sent_at=days(1) - 10_000), "scanner"),
+    "a bot's view": (pricing(days(1), user_agent=BOT, utm_source="bot"), "bot"),
+    "a view from our own network": (pricing(days(1), ip="10.1.2.3", utm_source="us"), "internal"),
+    "a view that came before": (pricing(days(0), event_id="known", utm_source="again"), "duplicate"),
+}
+
+
+@pytest.mark.parametrize(("noise", "why"), NOISY.values(), ids=NOISY)
+def test_of_noise_nothing_is_known_but_that_it_was_there(noise: Event, why: str) -> None:
+    """No points, no touch, no visit, no evidence, no sign of life, and no word of it."""
+    lead: Lead | None = None
+    for told in (buyer(days(0)), pricing(days(0), event_id="known", utm_source="news")):
+        lead, _ = step(lead, told, days(0), DEFAULT)
+    assert lead is not None
+    after, out = step(lead, noise, days(1), DEFAULT)
+    assert out == [Ignored(why)]
+    assert after is not None
+    assert replace_struct(after, as_of=lead.as_of) == lead
+
+
+@pytest.mark.parametrize(("noise", "why"), [one for one in NOISY.values() if one[1] != "duplicate"])
+def test_noise_begins_no_life(noise: Event, why: str) -> None:
+    assert step(None, noise, days(1), DEFAULT) == (None, [Ignored(why)])
+
+
+def test_noise_keeps_no_visitor_alive() -> None:
+    visitor, _ = step(None, pricing(days(0)), days(0), DEFAULT)
+    assert visitor is not None
+    visited, _ = step(visitor, pricing(days(170), user_agent=BOT), days(170), DEFAULT)
+    assert visited is not None
+    gone, _ = advance(visited, days(180), DEFAULT)
+    assert gone is None
