@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
+from math import exp2
 
 import msgspec
 import pytest
-from handmade import DAY, DEFAULT, buyer, days, pricing
+from handmade import (
+    DAY,
+    DEFAULT,
+    booking,
+    buyer,
+    days,
+    download,
+    pricing,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from test_succession import known, with_groups
+from model_changes import known, succeeded, through, with_groups
 
 from streams.processing.note import Note, noted
 from streams.qualification.decay import value_at
@@ -19,7 +29,7 @@ from streams.qualification.lead import Lead
 from streams.qualification.messages import Link, Merge
 from streams.qualification.model.values import Group, Model
 from streams.qualification.naming import MOST_NAMES, heirs_of, line_of
-from streams.qualification.succession import Change, change_to, succeed
+from streams.qualification.succession import Change, change_to, differences, succeed
 
 LIFE = DEFAULT.groups["web"].half_life_ms
 
@@ -60,6 +70,48 @@ def moved(there: Model, here: Model) -> Lead:
 def assert_points(lead: Lead, group: str) -> None:
     assert {name: value for name, (value, _) in lead.groups.items()} == {group: 10.0}
     assert [one.points for one in lead.strongest[group]] == [10.0]
+
+
+def test_a_renamed_group_goes_on_and_may_join_one_that_is_there() -> None:
+    lead = known(pricing(days(0)), download(days(0)))
+    renamed = with_groups(DEFAULT, web=None, site=Group("site", DEFAULT.groups["web"].half_life_ms, was="web"))
+    after = succeeded(lead, renamed, days(1)).lead
+    assert after is not None
+    assert after.groups["site"] == lead.groups["web"]
+    assert [one.name for one in after.strongest["site"]] == ["pricing page"]
+    joined = with_groups(DEFAULT, web=None, content=replace(DEFAULT.groups["content"], was="web"))
+    after = succeeded(lead, joined, days(1)).lead
+    assert after is not None
+    half_life = joined.groups["content"].half_life_ms
+    expected = 8 * exp2(-DAY / half_life) + 10 * exp2(-1 / 30)
+    assert value_at(*after.groups["content"], days(1), half_life) == pytest.approx(expected)
+
+
+def test_a_model_that_is_taken_back_takes_its_names_of_groups_along() -> None:
+    lead = known(buyer(days(0)), pricing(days(0)), pricing(days(0)), booking(days(0)))
+    site = Group("site", DEFAULT.groups["web"].half_life_ms, was="web")
+    plan = Group("plan", 20 * DAY, was="intent")
+    renamed = with_groups(DEFAULT, "renamed", web=None, site=site, intent=None, plan=plan)
+    back = through(lead, (DEFAULT, 0), (renamed, days(1)), (replace(DEFAULT, version="back"), days(2))).lead
+    assert back is not None
+    assert back.groups["web"] == lead.groups["web"]
+    expected = 60 * exp2(-1 / 45) * exp2(-1 / 20)
+    assert value_at(*back.groups["intent"], days(2), 45 * DAY) == pytest.approx(expected)
+    assert [entry[1] for entry in back.bookings[0].given] == ["intent"]
+    assert differences(change_to(renamed, 0, 0, 0), DEFAULT) == [
+        "group site goes on as web",
+        "group plan goes on as intent",
+        "half-life of intent: 45 d after 20 d",
+    ]
+
+
+def test_a_name_that_is_here_again_is_no_old_group_s_when_it_says_what_it_was() -> None:
+    lead = known(pricing(days(0)), download(days(0)))
+    renamed = with_groups(DEFAULT, "renamed", web=None, site=Group("site", 30 * DAY, was="web"))
+    other = with_groups(DEFAULT, "other", content=None, web=Group("web", 60 * DAY, was="content"))
+    after = through(lead, (DEFAULT, 0), (renamed, days(1)), (other, days(2))).lead
+    assert after is not None
+    assert after.groups == {"web": lead.groups["content"]}
 
 
 @pytest.mark.parametrize(("there", "here"), list(permutations(range(3), 2)))
