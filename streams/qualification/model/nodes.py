@@ -28,7 +28,7 @@ MOST_SHOWN = 20
 Path = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?\.[0-9]+([eE][-+]?[0-9]+)?", re.ASCII)
+_FLOAT = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -54,11 +54,13 @@ class Node:
     written: str = ""
 
     def plain(self) -> Any:
-        """The value without lines: dicts, lists and scalars."""
+        """The value without lines: dicts, lists and scalars. A number says as text what stands in the file."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
             return [node.plain() for node in self.value]
+        if isinstance(self.value, (int, float)) and str(self.value) != self.written:
+            return self.value if isinstance(self.value, bool) else _as_written(self.value, self.written)
         return self.value
 
     def deepest(self, path: Path) -> Node:
@@ -70,6 +72,27 @@ class Node:
             except (LookupError, TypeError):  # the path ends at a key that is not there, or in a scalar
                 break
         return node
+
+
+class _Whole(int):
+    written = ""
+
+    def __str__(self) -> str:
+        return self.written
+
+
+class _Broken(float):
+    written = ""
+
+    def __str__(self) -> str:
+        return self.written
+
+
+def _as_written(value: float, written: str) -> _Whole | _Broken:
+    """A number that may turn out to be a text, such as a telephone's `+4930` or a version `1.10`."""
+    number = _Whole(value) if isinstance(value, int) else _Broken(value)
+    number.written = written
+    return number
 
 
 class Wrong(Exception):

@@ -242,7 +242,7 @@ def _number(spec: object, *path: int) -> float:
         raise Refused(f"found {shown(spec)}, expected a number", *path)
     if not abs(spec) <= LARGEST_VALUE:
         raise Refused(f"found {shown(spec)}, expected a number from {-LARGEST_VALUE:g} to {LARGEST_VALUE:g}", *path)
-    return spec
+    return float(spec) if isinstance(spec, float) else int(spec)
 
 
 def _texts(spec: object, what: str) -> list[str]:

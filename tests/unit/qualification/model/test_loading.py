@@ -126,6 +126,24 @@ def test_rest_may_be_for_ever() -> None:
     assert load_model(SMALL + "rest: {default: never}").rest.lasts("whatever") is None
 
 
+@pytest.mark.parametrize("written", ["12", "1.5", "1.50", "+49301234", "-0", "12e4", "2.10", "007"])
+def test_a_text_is_what_stands_in_the_file_though_it_may_be_a_number(written: str) -> None:
+    model = load_model(
+        SMALL.replace("points: 1}", f"points: 1, when: {{title: {written}, session_id: [{written}, x]}}}}")
+    )
+    (rule,) = model.rules["page_view"]
+    assert rule.when.matches({"title": written, "session_id": written})
+    assert not rule.when.matches({"title": f"{written}0", "session_id": "x"})
+
+
+@pytest.mark.parametrize("written", ["100", "1e2", "1E+2", "100.", "1.0e2", "+100.0", "1000e-1"])
+def test_a_number_may_be_written_in_any_way_that_yaml_has(written: str) -> None:
+    model = load_model(SMALL.replace("{half_life: 30d}", f"{{half_life: 30d, cap: {written}}}"))
+    assert model.groups["web"].cap == 100.0
+    told = load_model(SMALL.replace("points: 1}", f"points: 1, when: {{duration_ms: {{at_least: {written}}}}}}}"))
+    assert [told.rules["page_view"][0].when.matches({"duration_ms": one}) for one in (99, 100)] == [False, True]
+
+
 # --- what is refused ------------------------------------------------------------------------------------
 
 
@@ -163,7 +181,7 @@ def test_rest_may_be_for_ever() -> None:
         (
             "points: 1}",
             "points: 1, when: {duration_ms: {at_least: 1.0e300}}}",
-            "5: interest[0].when.duration_ms.at_least: found 1e+300, expected a number from -1e+18 to 1e+18",
+            "5: interest[0].when.duration_ms.at_least: found 1.0e300, expected a number from -1e+18 to 1e+18",
         ),
         (
             "points: 1}",
