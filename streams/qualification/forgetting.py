@@ -35,9 +35,10 @@ def forget(id_: str, state: State | None, forget: Forget, at: int, model: Model,
     """
     if not isinstance(state, Alias):
         return Outcome(state, [], due)
-    if state.since <= forget.until:
-        return ended(state, forget, at, model) if state.to == forget.target else Outcome(state, [], due)
-    if forget.erased and not covers(state, forget.occurred_at, at):
+    if state.since <= forget.until and state.to == forget.target:
+        return ended(state, forget, at, model)
+    was_elsewhere = state.pointing_since > forget.until
+    if forget.erased and was_elsewhere == (state.to != forget.target) and not covers(state, forget.occurred_at, at):
         mark = erased(forget.occurred_at, forget.until, forget.until, forget.arrival)
         state = _changed(state, erased=mark)
     if state.to != forget.target:

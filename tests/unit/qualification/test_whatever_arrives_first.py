@@ -59,3 +59,21 @@ def test_an_alias_that_a_newer_link_has_moved_by_then_keeps_the_mark_of_its_eras
     assert states[0].to == "visitor"
     assert states[0].erased is not None
     assert states[0].erased.until == days(3)
+
+
+def test_who_was_another_lead_at_the_time_of_an_erasure_keeps_what_it_did_then() -> None:
+    """A lead that was left long ago tells its former aliases of its erasure, too."""
+    state = None
+    for lead, at in (("left", 1), ("stayed", 2), ("stayed", 5)):
+        state = receive("a", state, Link("a", lead, f"{lead}-{at}", days(at), days(at)), days(5), DEFAULT).state
+    forget = Forget("a", "e-1", days(3), "left", days(3), erased=True, arrival=days(3))
+    outcome = receive("a", state, forget, days(5), DEFAULT)
+    assert outcome.state == state
+    assert not outcome.transitions
+
+
+def test_who_became_an_alias_after_an_erasure_keeps_what_it_did_before() -> None:
+    """The lead hears of its erasure when it has the alias already."""
+    state = receive("a", None, Link("a", "lead", "e-5", days(5), days(5)), days(5), DEFAULT).state
+    forget = Forget("a", "e-1", days(3), "lead", days(3), erased=True, arrival=days(3))
+    assert receive("a", state, forget, days(5), DEFAULT).state == state
