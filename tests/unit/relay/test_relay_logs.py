@@ -7,6 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -26,13 +27,15 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
 
 @pytest.mark.parametrize("format", list(LogFormat))
 def test_a_secret_is_taken_out_of_texts_arguments_and_tracebacks(
-    monkeypatch: pytest.MonkeyPatch, format: LogFormat
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, format: LogFormat
 ) -> None:
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr("sys.excepthook", None)
     monkeypatch.setattr("threading.excepthook", None)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    request.addfinalizer(partial(root.setLevel, root.level))
     Secret("s3cret/of-a-test")
     set_up_logging("relay", format)
     redact_logs()
