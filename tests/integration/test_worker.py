@@ -7,13 +7,15 @@ import json
 import signal
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from confluent_kafka import Producer
 
+from streams.kafka import producer_config
 from streams.local.broker import EmbeddedBroker
 from streams.partitioning import partition_of
 from streams.qualification.receipt import verify_receipt
@@ -242,13 +244,23 @@ def test_the_worker_and_the_backtest_say_the_same_of_the_same_events(running_fir
         address = broker.bootstrap
         if running_first:
             with running_worker(address, tmp_path / "log"):
-                publish(address, *_histories())
+                _publish_in_turn(address, _histories())
                 _expect(address, expected)
         else:
             assert leadstream("topics", "--bootstrap", address).returncode == 0
             publish(address, *_histories())
             with running_worker(address, tmp_path / "log"):
                 _expect(address, expected)
+
+
+def _publish_in_turn(address: str, lines: Iterable[str]) -> None:
+    """Each when the one before is there: what a running worker reads of history is as ordered as it arrives."""
+    producer, codec = Producer({**producer_config(address), "linger.ms": 0}), Codec()
+    for one in lines:
+        parsed = parse_line(one.encode())
+        assert isinstance(parsed, Line), parsed
+        producer.produce(parsed.topic, codec.encode(parsed.topic, parsed.event), parsed.event["lead_id"])
+        assert producer.flush(30) == 0
 
 
 OUTPUTS = ("mql-events", "sql-events", "lifecycle-events")
