@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,3 +63,25 @@ def events_of(bootstrap: str, topic: str, lead_id: str | None = None) -> list[di
     """The events on a topic, of one lead if given."""
     found = [record for _, record in read_all(bootstrap, topic)[topic] if record is not None]
     return [record for record in found if lead_id is None or record.get("lead_id") == lead_id]
+
+
+def track(lead_id: str, message_id: str, **more: Any) -> dict[str, Any]:
+    return {"type": "track", "userId": lead_id, "event": "Looked", "messageId": message_id, **more}
+
+
+def snowplow(*events: dict[str, str]) -> dict[str, Any]:
+    return {"schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4", "data": list(events)}
+
+
+def spoken(collector: RunningCollector, *parts: str | bytes, patience: float = 20) -> bytes:
+    """What the collector answers to bytes on a connection."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=patience) as connection:
+        try:
+            for part in parts:
+                connection.sendall(part.encode() if isinstance(part, str) else part)
+            found = b""
+            while piece := connection.recv(65_536):
+                found += piece
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    return found

@@ -5,25 +5,27 @@ from __future__ import annotations
 import gzip
 import hashlib
 import hmac
-import itertools
 import json
-import signal
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import requests
 
 from streams.local.broker import EmbeddedBroker
 from streams.partitioning import partition_of
-from tests.integration.collector_bed import KEY, RunningCollector, events_of, ready, running_collector
+from tests.integration.collector_bed import (
+    KEY,
+    RunningCollector,
+    events_of,
+    running_collector,
+    snowplow,
+    spoken,
+    track,
+)
 from tests.kafka_topics import read_all
-from tests.processes import eventually, leadstream, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -44,10 +46,6 @@ def collector(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     given = ["--assets", str(folder / "assets.yaml"), "--booking-secret-file", str(folder / "secret")]
     with running_collector(address, folder, *given) as running_one:
         yield running_one
-
-
-def track(lead_id: str, message_id: str, **more: Any) -> dict[str, Any]:
-    return {"type": "track", "userId": lead_id, "event": "Looked", "messageId": message_id, **more}
 
 
 def letters_of(address: str, original: bytes) -> list[dict[str, Any]]:
@@ -125,10 +123,6 @@ def test_without_a_key_nothing_is_taken(collector: RunningCollector, address: st
     for path, body in (("/v1/track", track("stranger", "m")), ("/v1/batch", {"batch": [track("stranger", "m")]})):
         assert collector.post(path, body, key=key).status_code == 401
     assert events_of(address, "activities", "stranger") == []
-
-
-def snowplow(*events: dict[str, str]) -> dict[str, Any]:
-    return {"schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4", "data": list(events)}
 
 
 def test_snowplows_application_id_is_the_key(collector: RunningCollector, address: str) -> None:
@@ -265,73 +259,6 @@ def test_the_tracker_is_a_small_script_that_may_be_kept(collector: RunningCollec
     assert "max-age" in script.headers["cache-control"]
 
 
-def test_too_much_at_once_is_refused_and_a_bomb_is_not_unpacked(collector: RunningCollector) -> None:
-    before = psutil.Process(collector.process.pid).memory_info().rss
-    bomb = gzip.compress(b'{"batch":[' + b" " * 300_000_000, 9)
-    assert len(bomb) < 500 * 1024
-    for _ in range(5):
-        assert collector.post("/v1/batch", bomb, headers={"content-encoding": "gzip"}).status_code == 413
-    assert collector.post("/v1/batch", b"x" * 600_000).status_code == 413
-    assert collector.post("/v1/batch", b"x", headers={"content-encoding": "br"}).status_code == 415
-    assert collector.post("/v1/batch", b"x", headers={"content-encoding": "gzip"}).status_code == 400
-    chunks = requests.post(
-        collector.url + "/v1/batch", data=(b"x" * 65_536 for _ in range(100)), auth=(KEY, ""), timeout=30
-    )
-    assert chunks.status_code == 413
-    assert psutil.Process(collector.process.pid).memory_info().rss - before < 30_000_000
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/v1/batch", 405),
-        ("DELETE", "/v1/batch", 405),
-        ("HEAD", "/o.gif", 200),
-        ("POST", "/nothing", 404),
-        ("POST", "//v1/batch", 404),
-        ("POST", "/v1/batch/", 404),
-        ("POST", "/v1/../v1/batch", 404),
-        ("GET", "/d/../../etc/passwd", 404),
-        ("GET", "/tracker.js/../../app.py", 404),
-    ],
-)
-def test_paths_and_methods_are_taken_as_they_are(
-    collector: RunningCollector, method: str, path: str, status: int
-) -> None:
-    answer = spoken(collector, f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-    assert path.encode() not in answer  # nothing of a request is repeated
-
-
-def spoken(collector: RunningCollector, *parts: str | bytes, patience: float = 20) -> bytes:
-    """What the collector answers to bytes on a connection."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=patience) as connection:
-        try:
-            for part in parts:
-                connection.sendall(part.encode() if isinstance(part, str) else part)
-            found = b""
-            while piece := connection.recv(65_536):
-                found += piece
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-    return found
-
-
-def test_header_games_end_at_the_door(collector: RunningCollector) -> None:
-    start = "POST /v1/batch HTTP/1.1\r\nHost: x\r\n"
-    huge = spoken(collector, start + "X-Big: " + "x" * 200_000 + "\r\n\r\n")
-    assert b"200 OK" not in huge
-    many = spoken(collector, start + "".join(f"X-{n}: 1\r\n" for n in range(500)) + "\r\n")
-    assert b"200 OK" not in many
-    both = spoken(
-        collector, start + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n"
-    )
-    assert b"200 OK" not in both
-    twice = spoken(collector, start + "Content-Length: 3\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde")
-    assert b"200 OK" not in twice
-    assert collector.get("/health/ready").status_code == 200
-
-
 def test_a_person_who_opted_out_is_left_alone_also_where_a_proxy_has_split_the_cookies(
     collector: RunningCollector, address: str
 ) -> None:
@@ -339,46 +266,6 @@ def test_a_person_who_opted_out_is_left_alone_also_where_a_proxy_has_split_the_c
     for more in ("Cookie: leadstream_optout=1\r\n", ""):
         assert b" 200 OK" in spoken(collector, start + more + "\r\n")
         assert len(events_of(address, "email-opens", "split")) == (0 if more else 1)
-
-
-def test_slow_clients_are_let_go_and_hold_up_nobody(collector: RunningCollector, address: str) -> None:
-    """A hundred that never finish their headers, a hundred that never finish their bodies."""
-    slow = [socket.create_connection(("127.0.0.1", collector.port)) for _ in range(200)]
-    try:
-        for number, connection in enumerate(slow):
-            connection.sendall(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\n")
-            if number % 2:
-                connection.sendall(b"Content-Length: 100\r\n\r\n{")
-        assert collector.post("/v1/track", track("quick", "m")).status_code == 200
-        assert len(events_of(address, "activities", "quick")) == 1
-        for connection in slow:
-            connection.settimeout(30)
-            try:
-                answer = connection.recv(1000)
-            except ConnectionResetError:
-                answer = b""
-            assert answer == b"" or answer.startswith(b"HTTP/1.1 408"), answer
-    finally:
-        for connection in slow:
-            connection.close()
-
-
-def test_a_key_that_sends_too_much_is_told_when_to_come_back(address: str, tmp_path: Path) -> None:
-    keys = tmp_path / "keys.yaml"
-    keys.write_text(f"- {{name: slow, key: {KEY}, events_per_second: 5}}\n- {{name: other, key: another-{KEY}}}\n")
-    with running_collector(address, tmp_path, "--open") as first:
-        assert first.post("/v1/track", track("open", "m"), key="anything").status_code == 200
-    log = tmp_path / "limited.log"
-    with running(log, "collector", "--bootstrap", address, "--port", "0", "--write-keys", str(keys)) as process:
-        eventually(lambda: ready(log), "not ready")
-        limited = RunningCollector(f"http://{ready(log)}", process, log)
-        batch = {"batch": [track("burst", f"m-{number}") for number in range(60)]}
-        assert limited.post("/v1/batch", batch).status_code == 200
-        refused = limited.post("/v1/track", track("burst", "m"))
-        assert refused.status_code == 429
-        assert int(refused.headers["retry-after"]) >= 1
-        assert limited.post("/v1/track", track("burst", "m"), key=f"another-{KEY}").status_code == 200
-        eventually(lambda: limited.post("/v1/track", track("burst", "later")).status_code == 200, "still refused", 20)
 
 
 def test_addresses_are_truncated_when_that_is_configured(address: str, tmp_path: Path) -> None:
@@ -391,102 +278,3 @@ def test_addresses_are_truncated_when_that_is_configured(address: str, tmp_path:
         assert collector.post("/v1/page", told).status_code == 200
     found = {event["event_id"]: event["ip"] for event in events_of(address, "page-views", "short-address")}
     assert found == {"seen": "203.0.113.0", "told": "2001:db8:1::"}
-
-
-def test_health_and_metrics_tell_how_it_is(address: str, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with running_collector(address, tmp_path, "--metrics-port", str(port)) as collector:
-        for path in ("live", "started", "ready"):
-            assert collector.get(f"/health/{path}").status_code == 200
-        collector.post("/v1/batch", {"batch": [track("metered", "m"), {"type": "track"}]})
-        collector.post("/v1/track", track("metered", "m"), headers={"dnt": "1"})
-        collector.get("/nothing")
-        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
-        assert requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=10).status_code == 404
-        for line in (
-            'leads_collector_events_total{outcome="published",protocol="segment"} 1.0',
-            'leads_collector_events_total{outcome="dead_letter",protocol="segment"} 1.0',
-            'leads_collector_events_total{outcome="opted_out",protocol="segment"} 1.0',
-            'leads_collector_refused_requests_total{status="404"} 1.0',
-            "leads_collector_publish_seconds_count 1.0",
-            "leads_collector_broker_up 1.0",
-        ):
-            assert line in text
-        assert "metered" not in text
-        assert KEY not in text
-
-
-def _requests(thread: int, number: int) -> tuple[str, Callable[[requests.Session, str], requests.Response], list[str]]:
-    """The topic, one request of one of the protocols, and the ids of its events."""
-    ids = [f"{thread}-{number}-{part}" for part in range(1 + 9 * (number % 2))]
-    lead = f"last-{thread}"
-    if thread % 4 == 0:
-        body = {"writeKey": KEY, **track(lead, ids[0])}
-        return "activities", lambda http, url: http.post(url + "/v1/track", json=body, timeout=30), ids[:1]
-    if thread % 4 == 1:
-        batch = {"writeKey": KEY, "batch": [track(lead, one) for one in ids]}
-        return "activities", lambda http, url: http.post(url + "/v1/batch", json=batch, timeout=30), ids
-    views = [{"e": "pv", "url": "https://x.example/", "uid": lead, "aid": KEY, "eid": one} for one in ids]
-    if thread % 4 == 2:
-        path = "/com.snowplowanalytics.snowplow/tp2"
-        return "page-views", lambda http, url: http.post(url + path, json=snowplow(*views), timeout=30), ids
-    return "page-views", lambda http, url: http.get(url + "/i", params=views[0], timeout=30), ids[:1]
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
-def test_whatever_was_confirmed_is_there_however_the_collector_ends_while_requests_fly(
-    address: str, tmp_path: Path, how: signal.Signals
-) -> None:
-    """Connections are kept, as trackers keep them; half of the threads open one a request."""
-    confirmed: dict[str, set[str]] = {"activities": set(), "page-views": set()}
-    refused: list[int] = []
-    asked = threading.Event()
-    broken_before: list[Exception] = []
-    with running_collector(address, tmp_path) as collector:
-
-        def send(thread: int) -> None:
-            http = requests.Session()
-            for number in itertools.count():
-                topic, ask, ids = _requests(thread, number)
-                if thread >= 8:
-                    http = requests.Session()
-                try:
-                    status = ask(http, collector.url).status_code
-                except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-                    if not asked.is_set():
-                        broken_before.append(error)
-                    return  # it listens no more
-                if status != 200:
-                    refused.append(status)
-                    return
-                confirmed[topic].update(ids)
-
-        threads = [threading.Thread(target=send, args=(number,)) for number in range(16)]
-        for thread in threads:
-            thread.start()
-        eventually(lambda: min(map(len, confirmed.values())) > 300, "no traffic")
-        asked.set()
-        collector.process.send_signal(how)
-        assert collector.process.wait(20) == (0 if how is signal.SIGTERM else -signal.SIGKILL)
-        for thread in threads:
-            thread.join(30)
-            assert not thread.is_alive()
-    for topic, ids in confirmed.items():
-        assert ids <= {event["event_id"] for event in events_of(address, topic)}
-    assert broken_before == []
-    assert refused == []
-
-
-def test_a_wrong_command_line_says_what_to_do(tmp_path: Path, address: str) -> None:
-    assert "either --write-keys FILE, or --open" in leadstream("collector").stderr
-    missing = leadstream("collector", "--write-keys", str(tmp_path / "none"))
-    assert (missing.returncode, "no such file" in missing.stderr) == (2, True)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        done = leadstream("collector", "--open", "--port", port, "--bootstrap", address)
-    assert (done.returncode, "Choose another --port" in done.stderr) == (1, True)
-    assert "Examples:" in leadstream("collector", "--help").stdout
