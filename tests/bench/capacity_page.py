@@ -173,6 +173,7 @@ def _sizes(found: Measured) -> list[str]:
 
     row("workers (one core each)", lambda one: f"{workers(one):,}")
     row("partitions", lambda one: f"{partitions(one):,}")
+
     def memory(one: Size, at_work: int) -> float:
         """Bytes that each of so many workers takes, none of them with any room to spare."""
         return found.worker_mb * 1e6 + one.leads * found.lead_resident / at_work
