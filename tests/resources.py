@@ -47,6 +47,9 @@ _RULES: dict[str, Callable[[dict[str, Any]], bool]] = {
     ),
 }
 
+#: Any text to the schema of a ScaledObject; the autoscaler that KEDA makes of it would be refused.
+_METRIC_TYPES = ("AverageValue", "Utilization", "Value")
+
 _FORMATS = jsonschema.FormatChecker(formats=())
 
 
@@ -158,6 +161,13 @@ def _version(said: str | None) -> Iterator[str]:
         yield f"$.spec.kafka.version: {said}, which is none of {supported}"
 
 
+def _kind_of(said: str) -> str:
+    """What KEDA reads from a text; its table says so by its defaults alone. Nothing for a word, which may be any."""
+    if said in ("true", "false"):
+        return "truth value"
+    return "number" if said.isdecimal() else ""
+
+
 def _triggers(scaled: dict[str, Any], others: Iterable[dict[str, Any]]) -> Iterator[str]:
     """What KEDA's scalers say of a ScaledObject's triggers."""
     scalers = json.loads((CRDS / "scalers.json").read_text())["scalers"]
@@ -167,6 +177,8 @@ def _triggers(scaled: dict[str, Any], others: Iterable[dict[str, Any]]) -> Itera
         if trigger["type"] not in scalers:
             yield f"{at}: nobody here knows the scaler {trigger['type']}"
             continue
+        if trigger.get("metricType", "AverageValue") not in _METRIC_TYPES:
+            yield f"{at}: metricType is {trigger['metricType']}, which is none of {_METRIC_TYPES}"
         logged_in: list[str] = []
         if name := trigger.get("authenticationRef", {}).get("name"):
             if name not in logins:
@@ -182,6 +194,8 @@ def _triggers(scaled: dict[str, Any], others: Iterable[dict[str, Any]]) -> Itera
         for name, one in parameters.items():
             if name in said and said[name] not in one.get("allowedValue", [said[name]]):
                 yield f"{at}: {name} is {said[name]}, which is none of {one['allowedValue']}"
+            if name in said and (kind := _kind_of(one.get("default", ""))) != _kind_of(said[name]) and kind:
+                yield f"{at}: {name} is {said[name]}, which is no {kind}"
             if name in said and "deprecated" in one:
                 yield f"{at}: {one['deprecated']}"
             if not one.get("optional") and "default" not in one and name not in {*said, *logged_in}:

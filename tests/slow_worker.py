@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from random import Random
+from zlib import crc32
 
 from partitions import CODEC, PARTITIONS, Worker
 
@@ -16,8 +17,8 @@ from streams.topics import INPUT_TOPICS
 
 
 class SlowWorker(Worker):
-    """What is told of ids is handled at once, in the partition that it belongs to; of strays, whatever partition the
-    dice say handles its next.
+    """What is told of ids is handled at once, in the partition that it came to; of strays, whatever partition the dice
+    say handles its next.
     """
 
     def __init__(self, model: Model, dice: Random) -> None:
@@ -25,8 +26,10 @@ class SlowWorker(Worker):
         self._dice = dice
         self._strays: list[deque[PlainRecord]] = [deque() for _ in range(PARTITIONS)]
 
-    def tell(self, events: Iterable[Event], haste: float) -> None:
-        """Events arrive in order; before each some strays do: the more, the closer `haste` is to 1."""
+    def tell(self, events: Iterable[Event], haste: float, astray: float = 0.0) -> None:
+        """Events arrive in order; before each some strays do: the more, the closer `haste` is to 1. A share `astray`
+        is of a tracker that leaves librdkafka's partitioner as it is.
+        """
         for one in events:
             while self._dice.random() < haste and self.travel():
                 pass
@@ -34,7 +37,7 @@ class SlowWorker(Worker):
             said = {"event_id": one.event_id, "lead_id": one.lead_id, "occurred_at": one.occurred_at}
             fields = {**one.fields, **said}
             key = str(fields[topic.key_field]).encode()
-            where = partition_of(key, PARTITIONS)
+            where = crc32(key) % PARTITIONS if self._dice.random() < astray else partition_of(key, PARTITIONS)
             self._run(PlainRecord(topic.name, where, 0, one.arrival, key, CODEC.encode(topic.name, fields)))
 
     def travel(self) -> bool:

@@ -34,7 +34,7 @@ def export(
     from streams.statekeeping import take_snapshot
 
     kept = take_snapshot(bootstrap, app, file)
-    print(f"exported {kept.keys} leads of {kept.partitions} partitions")
+    print(f"exported {kept.keys} ids of {kept.partitions} partitions")
 
 
 def import_(
@@ -59,7 +59,7 @@ def import_(
     from streams.statekeeping import put_back
 
     kept = put_back(bootstrap, app, file, handled)
-    print(f"imported {kept.keys} leads into {kept.partitions} partitions")
+    print(f"imported {kept.keys} ids into {kept.partitions} partitions")
 
 
 def grow(

@@ -173,10 +173,13 @@ def _sizes(found: Measured) -> list[str]:
 
     row("workers (one core each)", lambda one: f"{workers(one):,}")
     row("partitions", lambda one: f"{partitions(one):,}")
-    row(
-        "memory a worker",
-        lambda one: _bytes(found.worker_mb * 1e6 + one.leads * found.lead_resident / workers(one)),
-    )
+
+    def memory(one: Size, at_work: int) -> float:
+        """Bytes that each of so many workers takes, none of them with any room to spare."""
+        return found.worker_mb * 1e6 + one.leads * found.lead_resident / at_work
+
+    row("memory a worker", lambda one: _bytes(memory(one, workers(one))))
+    row("memory a worker while another is away", lambda one: _bytes(memory(one, workers(one) - 1)))
     row("collector cores", lambda one: f"{max(1, math.ceil(one.rate * found.collector_us / 1e6 / BUSY)):,}")
     row(
         "broker cores, all together",
@@ -192,8 +195,8 @@ def _sizes(found: Measured) -> list[str]:
             )
         ),
     )
-    row("network into brokers", lambda one: f"{inward(one) * 8:,.0f} Mbit/s")
-    row("network out of brokers", lambda one: f"{outward(one) * 8:,.0f} Mbit/s")
+    row("network into brokers, all together", lambda one: f"{inward(one) * 8:,.0f} Mbit/s")
+    row("network out of brokers, all together", lambda one: f"{outward(one) * 8:,.0f} Mbit/s")
     return rows
 
 

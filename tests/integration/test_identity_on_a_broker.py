@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import signal
@@ -176,6 +177,58 @@ def test_a_tracker_with_librdkafkas_own_partitioner_gives_the_same_groups_and_ep
         assert isinstance(stray, Lead)
         assert (stray.groups, stray.stage, stray.sequence) == (state.groups, state.stage, state.sequence)
         assert (stray.seen, stray.visits, stray.profile) == (state.seen, state.visits, state.profile)
+
+
+def test_leads_of_trackers_with_either_partitioner_are_whole_though_a_worker_is_killed(
+    address: str, tmp_path: Path
+) -> None:
+    """Each event comes from one of two trackers, and some from both."""
+    trackers = [
+        Producer({**producer_config(address), "partitioner": partitioner})
+        for partitioner in ("murmur2_random", "consistent_random")
+    ]
+    dice, leads, views = random.Random(11), [f"somebody-{number}" for number in range(40)], 20
+
+    def publish_views(numbers: range) -> None:
+        for number, lead in itertools.product(numbers, leads):
+            text = line(
+                "page-views",
+                lead,
+                START + number,
+                event_id=f"{lead}/{number}",
+                url="https://example.com/case-studies/x",
+            )
+            parsed = parse_line(text.encode())
+            assert isinstance(parsed, Line)
+            for tracker in dice.sample(trackers, dice.choice([1, 1, 2])):
+                tracker.produce("page-views", CODEC.encode("page-views", parsed.event), lead.encode())
+        assert [tracker.flush(30) for tracker in trackers] == [0, 0]
+
+    options = ["--clock", "stream", "--session-timeout", "6"]
+    with (
+        running_worker(address, tmp_path / "log-1", *options) as killed,
+        running_worker(address, tmp_path / "log-2", *options),
+    ):
+        publish(
+            address,
+            *(
+                line("lead-profiles", one, START, employees=500, job_title="Director", email=f"{one}@example.com")
+                for one in leads
+            ),
+        )
+        publish_views(range(views // 2))
+        eventually(lambda: read_all(address, "strays")["strays"], "nothing strays")
+        killed.send_signal(signal.SIGKILL)
+        killed.wait(20)
+        publish_views(range(views // 2, views))
+        states = states_when_settled(address)
+    for lead in leads:
+        found = states[lead]
+        assert isinstance(found, Lead)
+        assert {name: round(value, 3) for name, (value, _) in found.groups.items()} == {"content": 6.0 * views}
+    said = read_all(address, "mql-events", "dead-letters")
+    assert sorted(record["lead_id"] for _, record in said["mql-events"] if record) == sorted(leads)
+    assert not said["dead-letters"]
 
 
 def test_of_a_forgotten_lead_only_when_that_was_is_left_and_it_begins_anew(address: str, tmp_path: Path) -> None:

@@ -115,3 +115,6 @@ def test_topics_have_no_more_copies_than_there_are_brokers(resources: dict[tuple
     assert {one["replicas"] for one in topics} == {brokers}
     wanted = {int(one["config"]["min.insync.replicas"]) for one in topics}
     assert wanted == {brokers - 1 or 1}
+    config = resources["Kafka", "leads"]["spec"]["kafka"]["config"]
+    assert {value for name, value in config.items() if name.endswith("replication.factor")} == {brokers}
+    assert {config["min.insync.replicas"], config["transaction.state.log.min.isr"]} == wanted

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,44 +20,22 @@ from streams.cli import command
 from streams.engine.config import EngineConfig
 from streams.kafka import DEFAULT_APP
 from streams.topics import DEFAULT_PARTITIONS
+from tests.deployment import (
+    COMPOSE,
+    DEPLOY,
+    KUBERNETES,
+    PROBES,
+    ROOT,
+    compose,
+    documents,
+    of_kind,
+    ours,
+    pods,
+    shared_settings,
+)
 from tests.resources import faults
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
-COMPOSE = DEPLOY / "compose" / "compose.yaml"
-KUBERNETES = DEPLOY / "kubernetes"
 BIN = Path(sys.executable).parent
-
-
-def compose() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
-    return found
-
-
-def ours() -> dict[str, dict[str, Any]]:
-    """The compose services that run leadstream."""
-    return {name: one for name, one in compose()["services"].items() if one["image"].startswith("leadstream:")}
-
-
-@cache
-def documents() -> list[tuple[str, dict[str, Any]]]:
-    """All Kubernetes resources, as (file:name, resource)."""
-    return [
-        (f"{path.relative_to(KUBERNETES)}:{one['kind']}/{one['metadata']['name']}", one)
-        for folder in ("base", "kafka")
-        for path in sorted((KUBERNETES / folder).glob("*.yaml"))
-        if path.name != "kustomization.yaml"
-        for one in yaml.safe_load_all(path.read_text())
-    ]
-
-
-def pods() -> dict[str, dict[str, Any]]:
-    """Pod templates by the name of their controller."""
-    return {
-        one["metadata"]["name"]: one["spec"]["template"]["spec"]
-        for _, one in documents()
-        if one["kind"] in ("Deployment", "StatefulSet")
-    }
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -156,10 +133,10 @@ def settings() -> Iterator[tuple[str, list[str], set[str]]]:
     """(where, words of the command line, variables) of everything that runs leadstream."""
     for name, service in ours().items():
         yield f"compose {name}", service["command"], set(service["environment"])
-    (shared,) = [one for _, one in documents() if one["kind"] == "ConfigMap"]
+    shared = shared_settings()
     for name, pod in pods().items():
         (container,) = pod["containers"]
-        yield name, container["args"], {*shared["data"], *(one["name"] for one in container["env"])}
+        yield name, container["args"], {*shared, *(one["name"] for one in container["env"])}
 
 
 def test_what_is_set_is_understood_by_the_command_it_is_set_for() -> None:
@@ -182,8 +159,8 @@ def test_every_pod_and_service_is_held_as_tightly_as_it_can_be() -> None:
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}, name
         assert container["resources"]["limits"]["memory"], name
         assert pod["enableServiceLinks"] is False, f"{name}: variables of Services would pass for options"
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), name
-        assert container["livenessProbe"]["httpGet"]["path"] == "/health/live", name
+        paths = [container[probe]["httpGet"]["path"] for probe in PROBES]
+        assert paths == ["/health/live", "/health/ready", "/health/live"], name
     for name, service in ours().items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -203,17 +180,13 @@ def test_a_worker_has_a_name_that_stays_and_time_to_drain() -> None:
     assert {name: spec["maxUnavailable"] for name, spec in budgets.items()} == dict.fromkeys(pods(), 1)
 
 
-def of_kind(kind: str) -> list[dict[str, Any]]:
-    return [one for _, one in documents() if one["kind"] == kind]
-
-
 def listening(pod: dict[str, Any]) -> set[int]:
     """The ports that the command of a pod is told to listen on."""
-    (shared,) = of_kind("ConfigMap")
+    shared = shared_settings()
     (container,) = pod["containers"]
     words = container["args"]
     own = {int(words[words.index("--port") + 1])} if "--port" in words else set()
-    return {int(shared["data"]["LEADSTREAM_METRICS_PORT"]), *own}
+    return {int(shared["LEADSTREAM_METRICS_PORT"]), *own}
 
 
 def test_ports_are_those_that_the_programs_listen_on_for_all_who_connect_to_them() -> None:
@@ -226,7 +199,7 @@ def test_ports_are_those_that_the_programs_listen_on_for_all_who_connect_to_them
         assert set(ports.values()) == listening(pod), name
         assert {port["targetPort"] for port in services[name]} == set(ports), name
         assert {one["port"] for one in monitor["spec"]["endpoints"]} <= {port["name"] for port in services[name]}
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        for probe in PROBES:
             assert container[probe]["httpGet"]["port"] in ports, name
         # All pods are part of leadstream; a policy for one names it.
         selectors = ({"app.kubernetes.io/part-of": "leadstream"}, {"app.kubernetes.io/name": name})
@@ -240,10 +213,10 @@ def test_ports_are_those_that_the_programs_listen_on_for_all_who_connect_to_them
 
 
 def test_pods_may_go_where_kafka_listens() -> None:
-    (shared,) = of_kind("ConfigMap")
+    shared = shared_settings()
     (kafka,) = of_kind("Kafka")
     cluster, port = kafka["metadata"]["name"], kafka["spec"]["kafka"]["listeners"][0]["port"]
-    assert shared["data"]["LEADSTREAM_BOOTSTRAP"] == f"{cluster}-kafka-bootstrap:{port}"
+    assert shared["LEADSTREAM_BOOTSTRAP"] == f"{cluster}-kafka-bootstrap:{port}"
     policies = {one["metadata"]["name"]: one["spec"] for one in of_kind("NetworkPolicy")}
     egress = policies["leadstream-default"]["egress"]
     brokers = {"podSelector": {"matchLabels": {"strimzi.io/cluster": cluster}}}
@@ -252,11 +225,11 @@ def test_pods_may_go_where_kafka_listens() -> None:
 
 
 def test_relays_scale_by_the_lag_of_a_target_that_there_is_and_never_beyond_partitions() -> None:
-    (shared,) = of_kind("ConfigMap")
+    shared = shared_settings()
     scaled = {one["spec"]["scaleTargetRef"]["name"]: one["spec"] for one in of_kind("ScaledObject")}
     assert set(scaled) == {one["metadata"]["name"] for one in of_kind("Deployment")}
     (trigger,) = [one for one in scaled["leadstream-relay"]["triggers"] if one["type"] == "kafka"]
-    assert trigger["metadata"]["bootstrapServers"] == shared["data"]["LEADSTREAM_BOOTSTRAP"]
+    assert trigger["metadata"]["bootstrapServers"] == shared["LEADSTREAM_BOOTSTRAP"]
     assert scaled["leadstream-relay"]["maxReplicaCount"] <= DEFAULT_PARTITIONS
     for overlay in ("dev", "production"):
         targets = yaml.safe_load((KUBERNETES / "overlays" / overlay / "targets.yaml").read_text())["targets"]
@@ -264,6 +237,24 @@ def test_relays_scale_by_the_lag_of_a_target_that_there_is_and_never_beyond_part
     (autoscaler,) = [role for role in roles(DEFAULT_APP) if role.user == "leadstream-autoscaler"]
     (groups,) = [right for right in autoscaler.rights if right.kind == "group"]
     assert trigger["metadata"]["consumerGroup"].startswith(groups.name)
+
+
+def test_the_autoscaler_logs_in_as_itself_as_kafka_wants_it() -> None:
+    (relay,) = [one["spec"] for one in of_kind("ScaledObject") if one["metadata"]["name"] == "leadstream-relay"]
+    (trigger,) = relay["triggers"]
+    mechanism = shared_settings()["LEADSTREAM_SASL_MECHANISM"].lower().replace("-sha-", "_sha")
+    assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == (mechanism, "enable")
+    # From the end, a group that has never committed would have no lag, whatever waits for it.
+    assert trigger["metadata"]["offsetResetPolicy"] == "earliest"
+    (login,) = of_kind("TriggerAuthentication")
+    assert trigger["authenticationRef"] == {"name": login["metadata"]["name"]}
+    (named,) = of_kind("Secret")
+    assert {(one["parameter"], one["name"], one["key"]) for one in login["spec"]["secretTargetRef"]} == {
+        ("username", named["metadata"]["name"], "username"),
+        ("password", named["stringData"]["username"], "password"),
+        ("ca", "leads-cluster-ca-cert", "ca.crt"),
+    }
+    assert named["stringData"]["username"] in {one["metadata"]["name"] for one in of_kind("KafkaUser")}
 
 
 def test_a_role_logs_in_as_itself() -> None:

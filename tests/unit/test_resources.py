@@ -121,6 +121,7 @@ def test_a_wrong_type_is_a_fault_everywhere_but_in_kafkas_settings(kind: str) ->
         ("ScaledObject", {"triggers": [{"type": "cpu", "metadata": {"value": 60}}]}),
         ("ScaledObject", {"triggers": [{"type": "cpu", "metadata": {"values": "60"}}]}),
         ("ScaledObject", {"triggers": [{"type": "cpu", "metadata": {"value": "60", "type": "Utilization"}}]}),
+        ("ScaledObject", {"triggers": [{"type": "cpu", "metadata": {"value": "60"}, "metricType": "Utilisation"}]}),
         ("ScaledObject", {"triggers": [{"type": "cron", "metadata": {}}]}),
         ("ServiceMonitor", {"endpoints": [{"port": "metrics", "interval": "15 seconds"}]}),
         ("PrometheusRule", {"groups": [{"name": "a", "rules": []}, {"name": "a", "rules": []}]}),
@@ -147,8 +148,17 @@ def with_trigger(**change: str | None) -> list[str]:
         ({"consumerGroups": "g"}, "takes no consumerGroups"),
         ({"password": "open"}, "takes no password"),
         ({"bootstrapServers": None}, "needs bootstrapServers"),
+        ({"lagThreshold": "5k"}, "no number"),
+        ({"allowIdleConsumers": "yes"}, "no truth value"),
     ],
-    ids=["a mechanism that there is not", "a misspelled name", "a secret in the open", "what it can not do without"],
+    ids=[
+        "a mechanism that there is not",
+        "a misspelled name",
+        "a secret in the open",
+        "what it can not do without",
+        "a number in words",
+        "a truth value in words",
+    ],
 )
 def test_a_trigger_is_held_to_what_its_scaler_takes(change: dict[str, str | None], says: str) -> None:
     assert with_trigger() == []

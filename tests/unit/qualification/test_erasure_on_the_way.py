@@ -129,14 +129,18 @@ def known_profile(one: Changed) -> bool:
     return one.record["profile"] is not None
 
 
-@given(st.integers(0, 2**32), HASTE, st.booleans())
+@given(st.integers(0, 2**32), HASTE, st.booleans(), st.sampled_from([0.0, 0.5, 1.0]))
 @EXAMPLES
-def test_nothing_that_is_on_its_way_between_partitions_survives_an_erasure(seed: int, haste: float, late: bool) -> None:
-    """As a worker runs it: every record and message encoded, and a topic between partitions."""
+def test_nothing_that_is_on_its_way_between_partitions_survives_an_erasure(
+    seed: int, haste: float, late: bool, astray: float
+) -> None:
+    """As a worker runs it: every record and message encoded, and a topic between partitions. Records of all kinds may
+    come to wrong ones.
+    """
     dice = Random(seed)
     told = story(dice, late=late)
     worker = SlowWorker(UNLIMITED, dice)
-    worker.tell(told.told, haste)
+    worker.tell(told.told, haste, astray)
     worker.settle()
     assert_forgotten(told, {key.decode(): state for key, state in worker.states.items()})
 
