@@ -39,9 +39,10 @@ class Explanation(msgspec.Struct, frozen=True):
     """A lead as of `as_of`. All times are ms.
 
     `groups`, `evidence`, `fit_evidence` and the touches are the lines of a Qualification record: the groups' `clamped`
-    add up to `interest`, the fit points to `fit`. `to_mql` is None for who is an MQL, or further; `to_sql` has a line
-    a path, none for who is an SQL, or further. `meanwhile` is what time alone has brought about since the lead's state
-    was written, `ahead` what it will if nothing more happens, the next few things.
+    add up to `interest`, the fit points to `fit`. `unknown` has what matters in its stage. `to_mql` is None for who is
+    an MQL, or further; `to_sql` has a line a path, none for who is an SQL, or further. `meanwhile` is what time alone
+    has brought about since the lead's state was written, `ahead` what it will if nothing more happens, the next few
+    things.
     """
 
     lead_id: str
@@ -101,7 +102,7 @@ def explain(lead: Lead, at: int, model: Model) -> Explanation | None:
         fit_band=model.band(turn.fit),
         fit_evidence=tuple(fit_lines(turn)),
         persona=now.persona,
-        unknown=unknown_facts(now.profile, model),
+        unknown=tuple(one for one in unknown_facts(now.profile, model) if _matters(one, now.stage)),
         to_mql=None if further or now.stage == MQL else missing_to_mql(turn, at),
         to_sql=() if further else missing_to_paths(turn, at),
         meanwhile=steps_of(turn.out),
@@ -113,6 +114,15 @@ def explain(lead: Lead, at: int, model: Model) -> Explanation | None:
         sequence=now.sequence,
         model=model.version,
     )
+
+
+def _matters(one: Unknown, stage: str) -> bool:
+    """Whether what would decide something decides it for a lead in this stage."""
+    if one.decides == "persona":
+        return stage not in (OPPORTUNITY, CUSTOMER)
+    if one.decides in ("mql_requires", "mql_blocked"):
+        return stage not in (MQL, SQL, OPPORTUNITY, CUSTOMER)
+    return one.decides == "fit" or stage not in (SQL, OPPORTUNITY, CUSTOMER)
 
 
 def steps_of(transitions: Iterable[Transition]) -> tuple[Step, ...]:
@@ -144,7 +154,7 @@ def _ahead(lead: Lead, at: int, model: Model) -> tuple[Step, ...]:
         if due[1] == INACTIVITY and not steps:
             rule = model.inactivity
             assert rule is not None
-            reason = f"nothing happened for long: {rule.points:g} points to {rule.group}"
+            reason = f"{rule.points:g} points to {rule.group}"
             steps = (Step(due[0], "INACTIVE", before, before, reason, turn.interest(due[0])),)
         found += steps
         if turn.gone or len(found) >= MOST_AHEAD:

@@ -27,7 +27,7 @@ class Missing(msgspec.Struct, frozen=True):
     - `cell`: the matrix has no place for it in nurture, but the one that `names` has
     - `contact`: the profile's fields in `names` are not known
     - `blocked`: the condition in `names`, in words, keeps it from there
-    - `fact`: that in `names`, no longer ago than `within_ms`, and newer than what sales has answered
+    - `fact`: that in `names`, no longer ago than `within_ms`, and newer than the end of the last episode (`after`, ms)
     - `visits`: it `has` so many days with a visit `within_ms` and `needs` as many
     - `bant`: it `has` so many of budget, authority, need and timeline confirmed and `needs` as many
     """
@@ -38,6 +38,7 @@ class Missing(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     within_ms: int | None = None
     until: int | None = None
+    after: int | None = None
 
 
 class ToPath(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ def _to_path(turn: Turn, path: SqlPath, at: int) -> Iterator[Missing]:
     if lead.resting and path.fact is None:
         yield Missing("rest", until=lead.resting_until)
     if path.fact is not None and path_fact(lead, path, at) is None:
-        yield Missing("fact", names=(path.fact,), within_ms=path.within_ms)
+        yield Missing("fact", names=(path.fact,), within_ms=path.within_ms, after=lead.episode_ended or None)
     if path.visits is not None:
         visits = visits_within(lead, at, path.visits)
         if visits < path.visits.at_least:

@@ -241,7 +241,7 @@ def test_who_rests_lacks_the_end_of_it_but_not_for_a_demo_that_is_booked_anew() 
     assert found.to_mql is not None
     assert rests in found.to_mql
     paths = {path.name: path.missing for path in found.to_sql}
-    assert paths["demo"] == (Missing("fact", names=("demo_booked",)),)
+    assert paths["demo"] == (Missing("fact", names=("demo_booked",), after=days(1)),)
     assert rests in paths["hot"]
     assert ("REST_ENDED", days(31)) in [(one.cause, one.at) for one in found.ahead]
 
