@@ -34,6 +34,6 @@ def read_to_end(config: Mapping[str, Any], places: Iterable[tuple[str, int]]) ->
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard((message.topic() or "", message.partition() or 0))
                 elif not error.retriable():
-                    raise CannotRead(f"{message.topic()} can't be read: {error.str()}")
+                    raise CannotRead(f"{message.topic() or 'Kafka'} can't be read: {error.str()}")
     finally:
         consumer.close()

@@ -82,7 +82,7 @@ def _head(found: Explanation) -> Iterator[str]:
     yield f"{found.lead_id}: {name}" if name != found.lead_id else name
     if found.aliases:
         more = f" and {len(found.aliases) - _MOST_ALIASES} more" if len(found.aliases) > _MOST_ALIASES else ""
-        yield f"Also known as: {', '.join(found.aliases[:_MOST_ALIASES])}{more}"
+        yield f"Has been known as: {', '.join(found.aliases[:_MOST_ALIASES])}{more}"
     yield from touches(found.first_touch, found.last_touch)
     standing = f"{_stage(found.stage)} since {_time(found.since)}"
     if found.stage in _ROUTED:

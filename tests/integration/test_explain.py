@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from streams.engine.envelope import wrap
+from streams.kafka import ensure_topics
 from streams.local.broker import EmbeddedBroker
 from streams.partitioning import partition_of
+from streams.qualification.state import Alias, pack
+from streams.topics import changelog_topic
 from streams.wire.times import rfc3339
-from tests.kafka_topics import records_of
+from tests.kafka_topics import produce_raw, records_of
 from tests.processes import eventually, leadstream, running_worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -187,3 +191,24 @@ def test_a_group_of_workers_that_has_no_changelog_has_no_leads(address: str) -> 
     done = leadstream("explain", "--bootstrap", address, "mql-1", "--app", "others")
     assert (done.returncode, done.stdout) == (1, "")
     assert "No topic others-leads-changelog" in done.stderr
+
+
+def test_what_leads_nowhere_or_cannot_be_read_is_told_of(address: str) -> None:
+    ensure_topics(address, app_id="handmade")
+    broken = bytearray(wrap(pack(Alias("there", START)), None))
+    broken[-1] ^= 1
+    for id_, envelope in {
+        "one": wrap(pack(Alias("two", START)), None),
+        "two": wrap(pack(Alias("one", START)), None),
+        "lost": wrap(pack(Alias("nobody", START)), None),
+        "broken": bytes(broken),
+    }.items():
+        produce_raw(address, changelog_topic("handmade").name, id_.encode(), envelope)
+    for id_, reason in {
+        "one": "These ids are linked in a circle: one, two.",
+        "lost": "lost is an alias of nobody, of which nothing is known.",
+        "broken": "handmade-leads-changelog holds of broken what this release can't read: its checksum says",
+    }.items():
+        done = leadstream("explain", "--bootstrap", address, id_, "--app", "handmade")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert reason in done.stderr

@@ -31,7 +31,7 @@ STORY = (
 )
 TEXT = """\
 lead-1: Vera Buyer, Director of Sales at Example Ltd
-Also known as: email:vera@example.com
+Has been known as: email:vera@example.com
 First came from: news on 01 Jun, https://example.com/pricing
 MQL since 2026-06-01 00:00, to be nurtured; stays one until 2026-07-02 00:00 if nothing more happens.
 As of 2026-06-03 00:00 UTC, by model default-2026-11.
