@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _EVERY = 50_000
+#: So long (seconds) is waited for a broker that has gone away meanwhile.
+_PATIENCE = 30.0
 #: Lifecycle events after which an id begins from nothing.
 _ENDS = frozenset(("ERASED", "EXPIRED"))
 
@@ -135,7 +137,7 @@ def told_of(bootstrap: str, lead_id: str, codec: Codec, say: Say) -> Told:
     places = [(name, partition_of(key, len(topics[name].partitions))) for name in names]
     qualifications: list[dict[str, Any]] = []
     lifecycle: list[dict[str, Any]] = []
-    for message in _told(read_to_end(reader_config(bootstrap), places), "what was said of the lead", say):
+    for message in _read(bootstrap, places, "what was said of the lead", say):
         value = message.value()
         if message.key() != key or value is None:
             continue
@@ -158,7 +160,7 @@ def _newest(
     key = id_.encode()
     place = (changelog, partition_of(key, partitions))
     newest: dict[bytes, bytes | None] = {}
-    for message in _told(read_to_end(reader_config(bootstrap), [place]), f"partition {place[1]} of {changelog}", say):
+    for message in _read(bootstrap, [place], f"partition {place[1]} of {changelog}", say):
         found = message.key()
         if found in (key, RESERVED_KEY):
             newest[bytes(found)] = message.value()
@@ -175,9 +177,9 @@ def _newest(
         ) from None
 
 
-def _told(messages: Iterator[Message], what: str, say: Say) -> Iterator[Message]:
+def _read(bootstrap: str, places: Sequence[tuple[str, int]], what: str, say: Say) -> Iterator[Message]:
     say(f"reading {what}")
-    for number, message in enumerate(messages, start=1):
+    for number, message in enumerate(read_to_end(reader_config(bootstrap), places, _PATIENCE), start=1):
         if number % _EVERY == 0:
             say(f"reading {what}: {number:,} records")
         yield message

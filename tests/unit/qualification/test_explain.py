@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from lead_histories import LIVELY, LIVELY_DRAWN, Happening, models, walk
 from model_changes import known
 
+from streams.qualification.events import Event
 from streams.qualification.explain import Explanation, explain, steps_of
 from streams.qualification.fit import confirmed_bant
 from streams.qualification.lead import CUSTOMER, LEAD, MQL, OPPORTUNITY, SQL, VISITOR, Lead
@@ -258,6 +259,17 @@ def test_an_sql_lacks_nothing_and_waits_for_sales() -> None:
     assert (found.stage, found.route, found.to_mql, found.to_sql) == ("sql", "SALES", None, ())
     assert found.respond_by == days(1)
     assert [(one.at, one.cause) for one in found.ahead[:2]] == [(days(1), "SLA_BREACHED"), (days(14), "GAVE_UP")]
+
+
+def test_what_would_decide_a_stage_that_a_lead_has_already_is_not_asked_for() -> None:
+    def decided(*events: Event) -> set[str]:
+        return {one.decides for one in explained(known(*events), days(0)).unknown}
+
+    lead = profile(days(0), employees=500)
+    assert decided(lead) == {"fit", "persona", "mql_requires", "mql_blocked", "sql_path", "sql_blocked"}
+    mql = (profile(days(0), **{**BUYER, "industry": None}), pricing(days(0)), pricing(days(0)))
+    assert decided(*mql) == {"fit", "sql_path", "sql_blocked"}
+    assert decided(*mql, booking(days(0))) == {"fit"}
 
 
 def test_inactivity_points_are_ahead_though_they_change_no_stage() -> None:
