@@ -110,7 +110,7 @@ def roles(app_id: str) -> tuple[Role, ...]:
         ),
         Role(
             f"{app_id}-reader",
-            "looks at everything and changes nothing: `tail`, `dead-letters list`, `state export`",
+            "looks at everything and changes nothing: `tail`, `explain`, `dead-letters list`, `state export`",
             (*_on(everything, "Read"), Right("group", READER_GROUP, ("Describe",))),
         ),
         Role(

@@ -30,6 +30,7 @@ _FAMILIES = (
     "relay",
     "publish",
     "tail",
+    "explain",
     "forget",
     "dead_letters",
     "backtest",

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.options import DEFAULT_BOOTSTRAP, Bootstrap, SchemaRegistry
+from streams.cli.progress import Progress
 from streams.errors import LeadstreamError, UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class _Publishing:
         self._sent = 0
         self._lost = 0
         self._reason_lost = ""
-        self._progress = _Progress()
+        self._progress = Progress()
         self.rejected = 0
 
     @property
@@ -194,23 +195,6 @@ class _Publishing:
             f"the broker has not confirmed {self._lost} of {self._sent} events.{self._reason_lost} "
             "Publish the file again once the broker is well: an event that arrives twice counts once."
         )
-
-
-class _Progress:
-    """A line on stderr that is written over now and then; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._wanted = sys.stderr.isatty()
-        self._next = 0.0
-
-    def show(self, text: str) -> None:
-        if self._wanted and (now := time.monotonic()) >= self._next:
-            self._next = now + 0.2
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        if self._wanted:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _open(file: str) -> IO[bytes]:

@@ -17,11 +17,11 @@ def one_line(topic: str, key: str | None, event: Event | None) -> str:
     Whatever came from outside is made printable: a page's title must not steer somebody's terminal.
     """
     if event is None:
-        return _printable(f"{'':23} {topic:<16} {key or '-'}  erased")
+        return printable(f"{'':23} {topic:<16} {key or '-'}  erased")
     at = event.get("occurred_at") or event.get("as_of") or event.get("seen_at") or 0
     time = f"{_time(at):<23}"
     lead = event.get("lead_id") or key or "-"
-    return _printable(f"{time} {topic:<16} {lead}  {_WHAT[topic](event)}")
+    return printable(f"{time} {topic:<16} {lead}  {_WHAT[topic](event)}")
 
 
 def _time(at: int) -> str:
@@ -31,7 +31,8 @@ def _time(at: int) -> str:
         return str(at)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text as it may stand in a terminal, in one line that has an end."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.rstrip())
     return shown if len(shown) <= _LONGEST * 2 else shown[: _LONGEST * 2] + "…"
 

@@ -74,13 +74,18 @@ def _dated(lead: Lead, model: Model) -> list[Due]:
 
 def pass_time(turn: Turn, at: int) -> None:
     """Do everything that is due up to and including `at`, each at its own time."""
-    while not turn.gone:
-        due = next_due(turn.lead, turn.model, at)
-        if due is None:
-            return
+    while not turn.gone and pass_to_next(turn, at) is not None:
+        pass
+
+
+def pass_to_next(turn: Turn, at: int) -> Due | None:
+    """Do the next thing that is due up to and including `at`. None when nothing is."""
+    due = next_due(turn.lead, turn.model, at)
+    if due is not None:
         turn.lead.as_of = due[0]
         turn.groups_changed()
         _do(turn, *due)
+    return due
 
 
 def _do(turn: Turn, at: int, kind: int) -> None:

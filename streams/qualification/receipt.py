@@ -33,7 +33,7 @@ def qualification(
     episode = lead.episode
     assert episode is not None, "a qualification belongs to an episode"
     threshold = model.mql.interest if path is None else path.interest or 0.0
-    evidence = _evidence(turn, at)
+    evidence = evidence_lines(turn, at)
     return {
         "event_id": event_id,
         "lead_id": lead.lead_id,
@@ -52,11 +52,11 @@ def qualification(
         "qualified_until": until,
         "respond_by": episode.respond_by or None,
         "model": model.version,
-        "groups": _groups(turn, at),
+        "groups": group_lines(turn, at),
         "evidence": evidence,
-        "fit_evidence": [{"name": rule.name, "points": rule.points} for rule in fit_points(lead.profile, model)],
-        "first_touch": _touch(lead.first_touch),
-        "last_touch": _touch(lead.last_touch),
+        "fit_evidence": fit_lines(turn),
+        "first_touch": touch_line(lead.first_touch),
+        "last_touch": touch_line(lead.last_touch),
         "profile": turn.summary(),
     }
 
@@ -114,7 +114,8 @@ def _compare(wrong: list[str], what: str, found: float, expected: float, size: f
         wrong.append(f"{what}: {found!r}, but {expected!r} is stated")
 
 
-def _groups(turn: Turn, at: int) -> list[dict[str, Any]]:
+def group_lines(turn: Turn, at: int) -> list[dict[str, Any]]:
+    """What each group is worth at `at`: clamped, these add up to the interest."""
     lines = []
     for name, group in turn.model.groups.items():
         decayed = turn.lead.groups.get(name)
@@ -133,7 +134,7 @@ def _groups(turn: Turn, at: int) -> list[dict[str, Any]]:
     return lines
 
 
-def _evidence(turn: Turn, at: int) -> list[dict[str, Any]]:
+def evidence_lines(turn: Turn, at: int) -> list[dict[str, Any]]:
     """Per group its strongest contributions, strongest first, and one line for all others together."""
     lines = []
     for name, group in turn.model.groups.items():
@@ -153,6 +154,11 @@ def _evidence(turn: Turn, at: int) -> list[dict[str, Any]]:
     return lines
 
 
+def fit_lines(turn: Turn) -> list[dict[str, Any]]:
+    """The fit rules that give points: these add up to the fit."""
+    return [{"name": rule.name, "points": rule.points} for rule in fit_points(turn.lead.profile, turn.model)]
+
+
 def _contribution(one: Contribution, group: str, now: float) -> dict[str, Any]:
     return {
         "name": one.name,
@@ -165,7 +171,7 @@ def _contribution(one: Contribution, group: str, now: float) -> dict[str, Any]:
     }
 
 
-def _touch(touch: Touch | None) -> dict[str, Any] | None:
+def touch_line(touch: Touch | None) -> dict[str, Any] | None:
     if touch is None:
         return None
     return {

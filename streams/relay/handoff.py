@@ -35,7 +35,7 @@ def handoff_text(record: Record) -> str:
 
 def headline(record: Record) -> str:
     """One line for a task's subject: what the lead is, who it is and of which company."""
-    return _in_one_line(f"{record['stage']}: {_who(record['profile'] or {}, record['lead_id'])}")[:_LONGEST_HEADLINE]
+    return _in_one_line(f"{record['stage']}: {who(record['profile'] or {}, record['lead_id'])}")[:_LONGEST_HEADLINE]
 
 
 def _in_one_line(text: str) -> str:
@@ -45,7 +45,7 @@ def _in_one_line(text: str) -> str:
 
 def _lines(record: Record) -> Iterator[str]:
     profile = record["profile"] or {}
-    yield _who(profile, record["lead_id"])
+    yield who(profile, record["lead_id"])
     contact = [profile[name] for name in ("email", "phone", "country") if profile.get(name)]
     if contact:
         yield ", ".join(contact)
@@ -53,17 +53,18 @@ def _lines(record: Record) -> Iterator[str]:
     if record["respond_by"] is not None:
         yield f"Respond by: {_when(record['respond_by'])}"
     yield from _behaviour(record["evidence"])
-    yield from _touches(record["first_touch"], record["last_touch"])
+    yield from touches(record["first_touch"], record["last_touch"])
     yield from _knowledge(profile)
     yield f"Score: interest {record['interest']:.0f}, fit {record['fit']:.0f} ({record['fit_band']})"
 
 
-def _who(profile: Mapping[str, Any], lead_id: str) -> str:
-    who = str(profile.get("name") or profile.get("email") or lead_id)
+def who(profile: Mapping[str, Any], lead_id: str) -> str:
+    """Who the lead is, of which company, as far as it is known: `Ada Lovelace, Director at Example Ltd`."""
+    name = str(profile.get("name") or profile.get("email") or lead_id)
     if profile.get("job_title"):
-        who += f", {profile['job_title']}"
+        name += f", {profile['job_title']}"
     company = profile.get("company") or profile.get("company_domain")
-    return f"{who} at {company}" if company else who
+    return f"{name} at {company}" if company else name
 
 
 def _behaviour(evidence: list[Record]) -> Iterator[str]:
@@ -84,7 +85,8 @@ def _shortened(subject: str) -> str:
     return subject if len(subject) <= _LONGEST_SUBJECT else f"{subject[: _LONGEST_SUBJECT - 3]}..."
 
 
-def _touches(first: Record | None, last: Record | None) -> Iterator[str]:
+def touches(first: Record | None, last: Record | None) -> Iterator[str]:
+    """Where the lead came from, a line each."""
     if first is not None:
         yield f"First came from: {_touch(first)}"
     if last is not None and last != first:

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from streams.kafka import BadBootstrap, BrokerUnreachable, require_broker
+from streams.kafka import BadBootstrap, BrokerUnreachable, reader_config, require_broker
+from streams.reading import CannotRead, read_to_end
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,8 @@ def test_a_listener_that_is_not_kafka_is_not_called_refused() -> None:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(BrokerUnreachable, match="something listens there"):
             require_broker(address, timeout=1.0)
+
+
+def test_who_reads_a_partition_to_its_end_need_not_wait_for_a_broker_that_is_away() -> None:
+    with pytest.raises(CannotRead, match=r"Nothing is heard from Kafka for 0.5 s"):
+        list(read_to_end(reader_config("127.0.0.1:1"), [("page-views", 0)], 0.5))

@@ -44,11 +44,21 @@ class Condition:
     fields: frozenset[str]
     matches: Predicate = field(compare=False, repr=False)
     asks: Hashable = field(repr=False)
+    #: what it asks of each field
+    parts: tuple[tuple[str, Predicate], ...] = field(default=(), compare=False, repr=False)
+    any_of: bool = field(default=False, compare=False, repr=False)
 
     @property
     def always(self) -> bool:
         """Whether it asks nothing, and so always holds."""
         return not self.fields
+
+    def undecided(self, fields: Fields) -> tuple[str, ...]:
+        """The unknown fields on which it depends whether it holds; none where what is known settles it."""
+        still_open = {name for name, predicate in self.parts if _is_open(name, predicate, fields)}
+        if any(predicate(fields) == self.any_of for name, predicate in self.parts if name not in still_open):
+            return ()
+        return tuple(name for name, _ in self.parts if name in still_open)
 
 
 def compile_condition(
@@ -61,18 +71,30 @@ def compile_condition(
     if not isinstance(spec, Mapping):
         problem = f'found {shown(spec)}, expected fields with tests, such as {{url: "*/pricing*"}}'
         raise ConditionError(where, (), problem)
-    predicates: list[Predicate] = []
+    parts: list[tuple[str, Predicate]] = []
     words: list[str] = []
     for name, test in spec.items():
         try:
             predicate, text = _compile_field(name, test, allowed)
         except Refused as refused:
             raise ConditionError(where, (name, *refused.path), refused.problem) from None
-        predicates.append(predicate)
+        parts.append((name, predicate))
         words.append(text)
     joined = (" or " if any_of else " and ").join(words) or "always"
     asks = any_of and len(spec) > 1, _hashable(spec)
-    return Condition(joined, frozenset(spec), (_any if any_of else _all)(predicates), asks)
+    holds = (_any if any_of else _all)([predicate for _, predicate in parts])
+    return Condition(joined, frozenset(spec), holds, asks, tuple(parts), any_of)
+
+
+def _is_open(name: str, predicate: Predicate, fields: Fields) -> bool:
+    """Whether more may become known of the field: also of attributes that are known, as they may always get another
+    key.
+    """
+    if name == "attributes":
+        return predicate(fields) == predicate({})
+    key = name.removeprefix(ATTRIBUTE_PREFIX)
+    known = fields if key == name else fields.get("attributes") or {}
+    return known.get(key) is None
 
 
 def _hashable(spec: object) -> Hashable:
