@@ -81,8 +81,8 @@ def create_app(
     )
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they narrate every step
-    for name in ("aiokafka", CLIENT_LOG.name):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # dozens of lines a second while a broker is away
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # dozens of lines a second while a broker is away
+    CLIENT_LOG.disabled = True  # as many, and of what ends the process the engine says it in one line
     app.engine = Engine(config, logic, observer or Observer(), end)
     app.config = config
     topic = app.topic(*config.topics, schema=ChunkSchema(), partitions=config.partitions)
