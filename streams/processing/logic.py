@@ -6,7 +6,6 @@ that leaves is emitted to the batch, which is written whole or not at all.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,25 +13,19 @@ from streams.engine.seam import Batch, Record, Shortcut
 from streams.fastpath import PageViews, ViewReader
 from streams.partitioning import partition_of
 from streams.processing.decoding import Decoded, Decoder
-from streams.processing.note import ChangesPending, Note, noted, take_over
+from streams.processing.models import MODELS_AT_HAND, Models
 from streams.processing.outputs import published, refused
 from streams.processing.strays import Passing, Strays
 from streams.qualification.events import Changed, Event, Ignored, Qualified, Scored, Transition
-from streams.qualification.identity import carried_over, let_time_pass, receive, receive_event
+from streams.qualification.identity import let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
 from streams.qualification.messages import Forward, Link, Merge
 from streams.qualification.model.values import Model
 from streams.qualification.state import State, pack, unpack
 from streams.qualification.step import judged_at, step_owned
-from streams.qualification.succession import Change, differences
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
-from streams.wire.times import rfc3339
 
-log = logging.getLogger(__name__)
-
-#: Models that this process has judged by and keeps: partitions may be a change or two apart, never so many.
-_MODELS_AT_HAND = 32
 #: Kinds of events that may make of a lead something that is none.
 _OF_IDS = frozenset(("identity_link", "erasure"))
 #: What an id counts as that is a lead's alias, and one of which nothing is left but that it was erased.
@@ -72,13 +65,9 @@ class LeadLogic:
         """`now` is the wall clock in ms, used for a dead letter's `seen_at`, and for when a model took over."""
         self._partitions = partitions
         self._codec = codec
-        #: those that were offered, oldest first: a partition takes them in turn
-        self._offers = [model]
-        #: partition -> the model that was said to wait there
-        self._told: dict[int, str] = {}
+        self._models = Models(model, now)
         #: that of the partition whose batch is at hand
         self._model = model
-        self._models: dict[str, Model] = {}
         self._now = now
         self._counter = counter
         self._strays = Strays(codec, app)
@@ -87,71 +76,10 @@ class LeadLogic:
         self._short: dict[str, PageViews | None] = {}
 
     def begin(self, batch: Batch) -> bool:
-        """Let models that were offered take over, at this point of the partition's stream: as of its clock.
-
-        Where another process left off with another model, it is as of the last record that was handled: however long
-        nothing ran, and whatever this one has heard yet. Raises ChangesPending when there is no room for a model, and
-        the one before it is not at hand to go on with.
-        """
-        before = noted(batch.note)
-        place = None if before is None else self._place(before.current)
-        waiting = self._offers[-1:] if place is None else self._offers[place + 1 :]
-        note, waking = before, batch.waking
-        for model in waiting:
-            since = batch.clock or 0
-            if place is None and before is not None and batch.stream_time is not None:
-                since = batch.stream_time - model.grace_ms
-            following = take_over(note, model, max(0, since), self._now(), waking=waking)
-            if following is None:
-                break
-            if batch.stream_time is not None:
-                self._say_change(batch.partition, note, model, following.current)
-            note, waking = following, True
-            self._model = self._at_hand(model, note.current)
-        if note is before:
-            assert before is not None, "the first model always has room"
-            self._stay(before, place, waiting, batch.partition)
-            return False
-        assert note is not None
-        batch.note = note.packed()
-        if batch.stream_time is None:
-            return False  # nothing is there that could be carried over
-        batch.wake_all()
-        return True
-
-    def _place(self, current: Change) -> int | None:
-        """Which of the models that were offered is in force; None for one of another process."""
-        places = [place for place, model in enumerate(self._offers) if model.identity == current.model]
-        return places[-1] if places else None
-
-    def _stay(self, note: Note, place: int | None, waiting: Sequence[Model], partition: int) -> None:
-        """The model that is in force stays so, for lack of another or of room for it."""
-        if place is None:
-            raise ChangesPending(
-                f"Partition {partition}: model {waiting[-1].version} can't take over from {note.current.model}, as "
-                f"{len(note.changes)} changes of models are noted by which not all leads have been judged yet. Start "
-                "workers with that model, and give them this one once they have (the file may then be changed while "
-                "they run: they wait by themselves)."
-            )
-        self._model = self._at_hand(self._offers[place], note.current)
-        if waiting and self._told.get(partition) != waiting[0].identity:
-            self._told[partition] = waiting[0].identity
-            log.warning(
-                "partition %d: model %s waits until all leads have been judged by the %d changes before it",
-                partition,
-                waiting[0].version,
-                len(note.changes),
-            )
-
-    def _say_change(self, partition: int, before: Note | None, model: Model, change: Change) -> None:
-        said = differences(before.current, model) if before is not None else []
-        log.info(
-            "partition %d: judged by model %s as of %s%s",
-            partition,
-            model.version,
-            rfc3339(change.since),
-            "".join(f"; {one}" for one in said),
-        )
+        """Let models that were offered take over: see `Models.begin`."""
+        taken_over = self._models.begin(batch)
+        self._model = self._models.in_force
+        return taken_over
 
     @property
     def shortcut(self) -> Shortcut | None:
@@ -160,7 +88,7 @@ class LeadLogic:
             return None
         identity = self._model.identity
         if identity not in self._short:
-            if len(self._short) >= _MODELS_AT_HAND:
+            if len(self._short) >= MODELS_AT_HAND:
                 self._short.clear()
             self._short[identity] = self._views.under(self._model, self._partitions, self._counter)
         return self._short[identity]
@@ -169,21 +97,9 @@ class LeadLogic:
         """What a record says. Raises Unavailable while the registry is away."""
         return self._decode(record)
 
-    def _at_hand(self, model: Model, change: Change) -> Model:
-        """The model as the change's: kept for leads of which something was due before the next takes over.
-
-        What the partition knows of former names is its own.
-        """
-        known = self._models.get(change.identity)
-        if known is None:
-            known = self._models[change.identity] = model.again(change.number)
-            if len(self._models) > _MODELS_AT_HAND:
-                del self._models[next(iter(self._models))]
-        return known.knowing(change.names)
-
     def offer(self, model: Model) -> None:
         """Judge by `model` from the next batch of each partition on. Callable from any thread."""
-        self._offers = [*self._offers[1 - _MODELS_AT_HAND :], model]
+        self._models.offer(model)
 
     def handle(self, record: Record, item: Decoded, batch: Batch) -> None:
         """Judge one event, hear one message, or write a dead letter."""
@@ -223,9 +139,7 @@ class LeadLogic:
         state: State | None = batch.get(key)
         if state.__class__ is not Lead or state.judged_by == self._model.identity:
             return state
-        note = noted(batch.note)
-        assert note is not None, "`begin` notes the model"
-        carried = carried_over(state, batch.due(key), note.changes, self._models)
+        carried = self._models.carried_over(state, batch.due(key), batch.note)
         self._settle(key, True, carried.state, carried.due, carried.transitions, batch)
         return carried.state
 
