@@ -104,7 +104,7 @@ class Engine:
         try:
             offset = self._runners[tp.partition].sources[tp.topic].next_offset
             log.info("%s, partition %d: records were lost on their way; reading again from %d", *tp, offset)
-            await self._thread.start_at({tp: offset})
+            await self._thread.start_at({tp: offset}, again=True)
         finally:
             self._rereading.discard(tp)
             self._waited_for.pop(tp, None)

@@ -176,15 +176,20 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             return False
         return True
 
-    async def start_at(self, offsets: Mapping[TP, int]) -> None:
-        """Continue these partitions at these offsets."""
-        await self.call_thread(self._start_at, offsets)
+    async def start_at(self, offsets: Mapping[TP, int], *, again: bool = False) -> None:
+        """Continue these partitions at these offsets. `again`: what is before them was handed out, and may be waiting
+        in a buffer; else it is applied, or no longer there.
+        """
+        await self.call_thread(self._start_at, offsets, again)
 
-    async def _start_at(self, offsets: Mapping[TP, int]) -> None:
+    async def _start_at(self, offsets: Mapping[TP, int], again: bool) -> None:
         consumer: Any = self._ensure_consumer()
         for tp, offset in offsets.items():
             consumer.seek(aiokafka.TopicPartition(*tp), offset)
-            self._handed_out.pop(tp, None)
+            if again:
+                self._handed_out[tp] = offset
+            else:
+                self._handed_out.pop(tp, None)
             self._follows[tp] = offset
             self._seen.pop(tp, None)
         self.positions = {tp: where for tp, where in self.positions.items() if tp not in offsets}

@@ -47,6 +47,8 @@ class Thread:
 
     def __init__(self) -> None:
         self.started: list[dict[TP, int]] = []
+        #: those among them before which all was handed out
+        self.reread: dict[TP, int] = {}
         self.ends: dict[TP, tuple[int, int]] = {}
         self.positions: Mapping[TP, Position] = {
             TP(topic, number): Position(None, 0, 10**15, 0) for topic in TOPICS for number in range(4)
@@ -55,8 +57,10 @@ class Thread:
     async def log_ends(self, tps: Iterable[TP]) -> Mapping[TP, tuple[int, int]]:
         return {tp: self.ends.get(tp, (0, 0)) for tp in tps}
 
-    async def start_at(self, offsets: dict[TP, int]) -> None:
+    async def start_at(self, offsets: dict[TP, int], *, again: bool = False) -> None:
         self.started.append(offsets)
+        if again:
+            self.reread |= offsets
 
 
 class Hears(Observer):
@@ -167,6 +171,7 @@ async def test_a_chunk_that_was_lost_on_its_way_is_read_again_when_the_next_one_
     await engine.settle()
     assert engine.writes[1].effects == []
     assert engine.thread.started[before:] == [{TP("views", 1): 0}]
+    assert engine.thread.reread == {TP("views", 1): 0}  # a start is behind what is applied, this one is not
     engine.accept(TP("views", 1), 0, [view(1, offset, offset) for offset in range(5)], 0)
     await engine.settle()
     (effects,) = engine.writes[1].effects
