@@ -59,7 +59,7 @@ def _lines(record: Record) -> Iterator[str]:
 
 
 def who(profile: Mapping[str, Any], lead_id: str) -> str:
-    """Who the lead is, of which company, as far as it is known: `Ada Lovelace, Director at Example Ltd`."""
+    """Who the lead is, of which company, as far as it is known: `NAME, Director at Example Ltd`."""
     name = str(profile.get("name") or profile.get("email") or lead_id)
     if profile.get("job_title"):
         name += f", {profile['job_title']}"
