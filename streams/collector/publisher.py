@@ -18,7 +18,11 @@ from streams.kafka import producer_config
 #: Snowplow's tracker gives up on a request after five seconds, and sends what it holds only along with its next event:
 #: the answer must reach it before, also from a machine that has too much to do.
 DELIVERY_SECONDS: Final = 3.0
-_POLL_SECONDS: Final = 0.001
+#: Longer than a broker takes to confirm. With five messages of a partition in flight an idempotent librdkafka sends no
+#: more of it, and turns round and round for as long as others have lingered: a whole core, where brokers have few
+#: partitions each.
+_LINGER_MS: Final = 10
+_POLL_SECONDS: Final = 0.002
 _QUEUE_KILOBYTES: Final = 65_536
 #: How long the broker may take to answer when it is asked whether it is there, and how often it is.
 _ANSWER_SECONDS: Final = 1.0
@@ -42,7 +46,7 @@ class Publisher:
         self._producer = Producer(
             {
                 **producer_config(bootstrap),
-                "linger.ms": 2,
+                "linger.ms": _LINGER_MS,
                 "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
                 "queue.buffering.max.kbytes": _QUEUE_KILOBYTES,
             }
