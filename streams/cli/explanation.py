@@ -69,8 +69,8 @@ def _lines(explained: Explained, told: Told) -> Iterator[str]:
     yield from _section("Since the workers' last look, without news of the lead:", _steps(found.meanwhile))
     if told.qualification is not None:
         yield from _qualification(told.qualification)
-    yield from _interest(found)
-    yield from _section(f"Fit {_number(found.fit)}{_band(found.fit_band)}", _fit(found))
+    yield from ("", f"Interest {found.interest:.1f}", *_interest(found))
+    yield from ("", f"Fit {_number(found.fit)}{_band(found.fit_band)}", *_fit(found))
     yield from _section("Not known, and would matter:", _aligned(map(_unknown, found.unknown)))
     yield from _lacking(found)
     yield from _section("Next, if nothing more happens:", _steps(found.ahead))
@@ -114,7 +114,6 @@ def _qualification(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _interest(found: Explanation) -> Iterator[str]:
-    lines: list[str] = []
     width = max((len(group["group"]) for group in found.groups), default=0)
     for group in found.groups:
         bounds = [
@@ -125,10 +124,9 @@ def _interest(found: Explanation) -> Iterator[str]:
         cut = f"cut from {group['raw']:.1f}" if group["raw"] != group["clamped"] else ""
         halves = f"halves in {in_words(round(group['half_life_s'] * 1000))}"
         says = ", ".join(part for part in (cut, halves, *bounds) if part)
-        lines.append(f"  {group['group']:<{width}}  {group['clamped']:6.1f}  {says}")
+        yield f"  {group['group']:<{width}}  {group['clamped']:6.1f}  {says}"
         mine = [one for one in found.evidence if one["group"] == group["group"]]
-        lines += [f"  {line}" for line in _aligned([_contribution(one) for one in mine])]
-    yield from _section(f"Interest {found.interest:.1f}", lines)
+        yield from (f"  {line}" for line in _aligned([_contribution(one) for one in mine]))
 
 
 def _contribution(one: Mapping[str, Any]) -> tuple[str, ...]:

@@ -184,6 +184,10 @@ def test_interest_that_is_missing_never_looks_like_what_is_needed() -> None:
     assert "interest 20 (is 19.9)" in text_of(*resting, at=days(0.01))
 
 
+def test_who_has_done_nothing_and_fits_nowhere_is_told_to_be_worth_nothing() -> None:
+    assert "\n\nInterest 0.0\n\nFit 0 (D)\n\nNot known" in text_of(profile(days(0), country="DE"), at=days(0))
+
+
 def test_an_interest_that_takes_ages_to_fade_is_explained_all_the_same() -> None:
     ages = with_groups(DEFAULT, "ages", web=Group("web", 36_500 * DAY))
     rules = {"page_view": tuple(replace(rule, points=1e200, points_per=None) for rule in DEFAULT.rules["page_view"])}
