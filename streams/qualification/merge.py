@@ -1,8 +1,8 @@
 """Two states become one: what was known under an alias is added to the lead that it turned out to be.
 
 Group values are exactly those of one lead that had done it all, but for what depends on the order of arrival by its
-nature: frequency limits, inactivity, what was forgotten, and a booking made again on one side after it was called off
-on the other (it gave nothing then, as it had already).
+nature: frequency limits, inactivity, what was forgotten, and a booking that was made more than once, as the one that
+arrives first gives.
 """
 
 from __future__ import annotations
