@@ -99,8 +99,8 @@ def kept_of(bootstrap: str, app_id: str, id_: str, say: Say) -> Kept:
         id_ = state.to
 
 
-def explained(kept: Kept, at: int, model: Model) -> Explained:
-    """The lead as of `at` (ms), judged by `model`: as if that took over now, where the workers have another one.
+def explained(kept: Kept, at: int, model: Model, now: int) -> Explained:
+    """The lead as of `at` (ms), judged by `model`: as if that took over `now` (ms), where the workers have another one.
 
     `kept.lead` is changed. Raises CannotExplain, and UsageError for an `at` before the lead's own time.
     """
@@ -110,7 +110,8 @@ def explained(kept: Kept, at: int, model: Model) -> Explained:
     lead_id, workers_model, note = lead.lead_id, None, kept.note
     if note is None or note.current.model != model.identity:
         workers_model = None if note is None else _version(note.current.model, model)
-        note = take_over(note, model, at, at, waking=True)
+        since = min(now, at)
+        note = take_over(note, model, since, since, waking=True)
         if note is None:
             raise CannotExplain("The workers are in the middle of many changes of models. Try again in a minute.")
     change = note.current

@@ -67,7 +67,7 @@ def explain(
     try:
         kept = kept_of(bootstrap, app, id_, progress.show)
         now = max(time.time_ns() // 1_000_000, kept.lead.as_of)
-        found = explained(kept, now if asked_for is None else asked_for, judged_by)
+        found = explained(kept, now if asked_for is None else asked_for, judged_by, now)
         told = told_of(bootstrap, found.explanation.lead_id, codec, progress.show)
     finally:
         progress.clear()

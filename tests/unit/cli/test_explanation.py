@@ -89,7 +89,7 @@ def found(
     passed: tuple[Passed, ...] = (),
 ) -> Explained:
     """The lead that `judged_by` has judged, as a changelog keeps it, explained by `model`."""
-    return explained(Kept(known(*events, model=judged_by), None, note_of(judged_by), tuple(passed)), at, model)
+    return explained(Kept(known(*events, model=judged_by), None, note_of(judged_by), tuple(passed)), at, model, now=at)
 
 
 def told(events: Sequence[Event]) -> Told:
@@ -252,6 +252,16 @@ def test_another_model_than_the_workers_is_explained_by_as_if_it_took_over_now()
     assert same.workers_model is None
 
 
+def test_another_model_takes_over_now_also_for_whom_it_is_asked_how_it_will_stand_later() -> None:
+    candidate = replace(DEFAULT, version="candidate", digest="candidate")
+    kept = Kept(known(buyer(days(0)), booking(days(0))), None, note_of(DEFAULT), ())
+    seen = explained(kept, days(20), candidate, now=days(0.5))
+    assert [(one.cause, one.at) for one in seen.explanation.meanwhile] == [
+        ("SLA_BREACHED", days(1)),
+        ("GAVE_UP", days(14)),
+    ]
+
+
 def test_a_file_of_the_same_version_that_says_something_else_is_another_model() -> None:
     seen = found(STORY, days(2), replace(DEFAULT, digest="edited"), replace(DEFAULT, digest="0123456789abcdef"))
     assert seen.workers_model == "default-2026-11, of another file (0123456789ab)"
@@ -266,7 +276,7 @@ def test_a_lead_that_the_workers_model_has_not_judged_yet_is_judged_by_it_first(
         matrix=replace(DEFAULT.matrix, warm=5.0),
     )
     note = take_over(note_of(DEFAULT), lower, days(1), days(1), waking=True)
-    seen = explained(Kept(known(buyer(days(0)), pricing(days(0))), None, note, ()), days(2), lower)
+    seen = explained(Kept(known(buyer(days(0)), pricing(days(0))), None, note, ()), days(2), lower, now=days(2))
     assert (seen.workers_model, seen.explanation.stage, seen.explanation.since) == (None, "mql", days(1))
     assert [(one.at, one.cause) for one in seen.explanation.meanwhile] == [(days(1), "MODEL_CHANGED")]
 
