@@ -99,8 +99,8 @@ def kept_of(bootstrap: str, app_id: str, id_: str, say: Say) -> Kept:
         id_ = state.to
 
 
-def explained(kept: Kept, at: int, model: Model) -> Explained:
-    """The lead as of `at` (ms), judged by `model`: as if that took over now, where the workers have another one.
+def explained(kept: Kept, at: int, model: Model, now: int) -> Explained:
+    """The lead as of `at` (ms), judged by `model`: as if that took over `now` (ms), where the workers have another one.
 
     `kept.lead` is changed. Raises CannotExplain, and UsageError for an `at` before the lead's own time.
     """
@@ -110,7 +110,8 @@ def explained(kept: Kept, at: int, model: Model) -> Explained:
     lead_id, workers_model, note = lead.lead_id, None, kept.note
     if note is None or note.current.model != model.identity:
         workers_model = None if note is None else _version(note.current.model, model)
-        note = take_over(note, model, at, at, waking=True)
+        since = min(now, at)
+        note = take_over(note, model, since, since, waking=True)
         if note is None:
             raise CannotExplain("The workers are in the middle of many changes of models. Try again in a minute.")
     change = note.current
@@ -144,13 +145,19 @@ def told_of(bootstrap: str, lead_id: str, codec: Codec, say: Say) -> Told:
         record = codec.decode(message.topic() or "", value)
         if isinstance(record, dict):  # what others have written there says nothing of the lead
             (lifecycle if message.topic() == LIFECYCLE_EVENTS else qualifications).append(record)
-    begun = max((record["occurred_at"] for record in lifecycle if record["cause"] in _ENDS), default=None)
-    if begun is not None:
-        last = max(place for place, record in enumerate(lifecycle) if record["cause"] in _ENDS)
-        lifecycle = lifecycle[last + 1 :]
-        qualifications = [record for record in qualifications if record["occurred_at"] > begun]
-    last_one = max(qualifications, key=lambda record: (record["occurred_at"], record["sequence"]), default=None)
-    return Told(last_one, lifecycle)
+    return of_this_life(qualifications, lifecycle)
+
+
+def of_this_life(qualifications: Sequence[dict[str, Any]], lifecycle: Sequence[dict[str, Any]]) -> Told:
+    """What was said since the id began from nothing: its lifecycle events, and the last qualification among them.
+
+    The end of a life and a qualification in the next may be of the same instant, so times do not tell them apart.
+    """
+    ended = max((place for place, record in enumerate(lifecycle) if record["cause"] in _ENDS), default=-1)
+    since = list(lifecycle[ended + 1 :])
+    granted = {record["qualification_id"] for record in since if record["from_stage"] != record["to_stage"]}
+    mine = [record for record in qualifications if ended < 0 or record["event_id"] in granted]
+    return Told(max(mine, key=lambda record: (record["occurred_at"], record["sequence"]), default=None), since)
 
 
 def _newest(

@@ -95,7 +95,10 @@ def main() -> None:
         if logs_json():
             logging.getLogger("streams").critical("%s", error)
         else:
-            print(f"leadstream: {error}", file=sys.stderr)
+            from streams.cli.summary import harmless
+
+            # It may name ids that strangers have made up.
+            print("leadstream:", "\n".join(map(harmless, str(error).split("\n"))), file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         raise  # the reader of our output has gone; typer knows how to end then

@@ -67,7 +67,7 @@ def explain(
     try:
         kept = kept_of(bootstrap, app, id_, progress.show)
         now = max(time.time_ns() // 1_000_000, kept.lead.as_of)
-        found = explained(kept, now if asked_for is None else asked_for, judged_by)
+        found = explained(kept, now if asked_for is None else asked_for, judged_by, now)
         told = told_of(bootstrap, found.explanation.lead_id, codec, progress.show)
     finally:
         progress.clear()
@@ -79,12 +79,18 @@ def explain(
 
 
 def _id(lead: str) -> str:
+    from streams.wire.limits import MAX_ID_BYTES
+
     try:
-        lead.encode()
+        size = len(lead.encode())
     except UnicodeEncodeError:
         raise UsageError("LEAD must be a UTF-8 text.") from None
     if not lead:
         raise UsageError("LEAD is empty: give the id of a lead.")
+    if size > MAX_ID_BYTES:
+        raise UsageError(
+            f"LEAD has {size:,} bytes. Ids have at most {MAX_ID_BYTES:,}: events of longer ones are refused."
+        )
     return lead
 
 
@@ -127,12 +133,12 @@ _TIMES = frozenset(
 
 
 def _with_times(value: Any) -> Any:
-    """The value with its times as RFC 3339."""
-    from streams.wire.times import rfc3339
+    """The value with its times as RFC 3339; as ms those that it can't write, like `tail`."""
+    from streams.wire.times import LATEST, rfc3339
 
     if isinstance(value, dict):
         return {
-            name: rfc3339(one) if name in _TIMES and isinstance(one, int) else _with_times(one)
+            name: rfc3339(one) if name in _TIMES and isinstance(one, int) and one <= LATEST else _with_times(one)
             for name, one in value.items()
         }
     return [_with_times(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from math import floor
 from typing import Any
 
 from streams.cli.summary import printable
 from streams.explaining import Explained, Told
 from streams.qualification.explain import Explanation, Step
+from streams.qualification.lead import DISQUALIFIED
 from streams.qualification.missing import Missing
 from streams.qualification.model.units import format_duration
 from streams.qualification.model.ways import in_words
 from streams.qualification.unknown import Unknown
 from streams.relay.handoff import touches, who
+from streams.wire.times import LATEST
 
 _ROUTES = {
     "SALES": "a matter for sales",
@@ -63,16 +66,13 @@ def _lines(explained: Explained, told: Told) -> Iterator[str]:
             f"Attention: the workers judge by another model, {explained.workers_model}. This is how it would stand "
             f"if {found.model} took over now."
         )
-    yield from _section("By the passing of time alone, since the workers' last look:", _steps(found.meanwhile))
+    yield from _section("Since the workers' last look, without news of the lead:", _steps(found.meanwhile))
     if told.qualification is not None:
         yield from _qualification(told.qualification)
-    yield from _interest(found)
-    yield from _section(f"Fit {_number(found.fit)}{_band(found.fit_band)}", _fit(found))
+    yield from ("", f"Interest {found.interest:.1f}", *_interest(found))
+    yield from ("", f"Fit {_number(found.fit)}{_band(found.fit_band)}", *_fit(found))
     yield from _section("Not known, and would matter:", _aligned(map(_unknown, found.unknown)))
-    if found.to_mql is not None:
-        yield from _section("Missing to MQL:", (f"  {_missing(one)}" for one in found.to_mql))
-    paths = [(path.name, "; ".join(map(_missing, path.missing))) for path in found.to_sql]
-    yield from _section("Missing to SQL, by whichever comes first:", _aligned(paths))
+    yield from _lacking(found)
     yield from _section("Next, if nothing more happens:", _steps(found.ahead))
     yield from _section("What happened, newest first:", _lifecycle(told.lifecycle))
 
@@ -114,7 +114,6 @@ def _qualification(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _interest(found: Explanation) -> Iterator[str]:
-    lines: list[str] = []
     width = max((len(group["group"]) for group in found.groups), default=0)
     for group in found.groups:
         bounds = [
@@ -125,10 +124,9 @@ def _interest(found: Explanation) -> Iterator[str]:
         cut = f"cut from {group['raw']:.1f}" if group["raw"] != group["clamped"] else ""
         halves = f"halves in {in_words(round(group['half_life_s'] * 1000))}"
         says = ", ".join(part for part in (cut, halves, *bounds) if part)
-        lines.append(f"  {group['group']:<{width}}  {group['clamped']:6.1f}  {says}")
+        yield f"  {group['group']:<{width}}  {group['clamped']:6.1f}  {says}"
         mine = [one for one in found.evidence if one["group"] == group["group"]]
-        lines += [f"  {line}" for line in _aligned([_contribution(one) for one in mine])]
-    yield from _section(f"Interest {found.interest:.1f}", lines)
+        yield from (f"  {line}" for line in _aligned([_contribution(one) for one in mine]))
 
 
 def _contribution(one: Mapping[str, Any]) -> tuple[str, ...]:
@@ -160,10 +158,23 @@ def _unknown(one: Unknown) -> tuple[str, str]:
     return facts, f"can't become {stage} {when} {one.asks}"
 
 
+def _lacking(found: Explanation) -> Iterator[str]:
+    if found.stage == DISQUALIFIED:
+        yield from _section("Missing to MQL and SQL:", ["  it is disqualified, and stays so unless sales sells to it"])
+        return
+    if found.to_mql is not None:
+        yield from _section("Missing to MQL:", (f"  {_missing(one)}" for one in found.to_mql))
+    paths = [(path.name, "; ".join(map(_missing, path.missing))) for path in found.to_sql]
+    yield from _section("Missing to SQL, by whichever comes first:", _aligned(paths))
+
+
 def _missing(one: Missing) -> str:
     within = f" within {format_duration(one.within_ms)}" if one.within_ms is not None else ""
     if one.what == "interest":
-        return f"interest {one.needs:g} (is {one.has:.1f})"
+        assert one.has is not None
+        assert one.needs is not None
+        shown = round(one.has, 1) if round(one.has, 1) < one.needs else floor(one.has * 10) / 10
+        return f"interest {one.needs:g} (is {shown:.1f})"
     if one.what == "fit":
         return f"fit {one.needs:g} (is {one.has:g})"
     if one.what == "contact":
@@ -179,9 +190,7 @@ def _missing(one: Missing) -> str:
         return f"{_words(name)}{within}" + (f", after {_time(one.after)}" if one.after is not None else "")
     if one.what == "blocked":
         return f"blocked, as {name}"
-    if one.what == "cell":
-        return f"another place in the matrix than {name}"
-    return f"it is {name}, which nothing leads out of by itself"
+    return f"another place in the matrix than {name}"
 
 
 def _steps(steps: Sequence[Step]) -> Iterator[str]:
@@ -221,6 +230,8 @@ def _number(points: float) -> str:
 
 
 def _time(at: int) -> str:
+    if at > LATEST:
+        return "after the year 9999"
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 

@@ -33,8 +33,13 @@ def _time(at: int) -> str:
 
 def printable(text: str) -> str:
     """The text as it may stand in a terminal, in one line that has an end."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.rstrip())
+    shown = harmless(text.rstrip())
     return shown if len(shown) <= _LONGEST * 2 else shown[: _LONGEST * 2] + "…"
+
+
+def harmless(text: str) -> str:
+    """The text without what steers a terminal, in one line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _fields(*names: str) -> Callable[[Event], str]:

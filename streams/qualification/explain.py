@@ -14,7 +14,7 @@ from streams.qualification.lifecycle import qualified_until
 from streams.qualification.missing import Missing, ToPath, missing_to_mql, missing_to_paths
 from streams.qualification.model.values import Model
 from streams.qualification.receipt import evidence_lines, fit_lines, group_lines, touch_line
-from streams.qualification.turn import Turn
+from streams.qualification.turn import QUALIFIABLE, Turn
 from streams.qualification.unknown import Unknown, unknown_facts
 
 #: How far ahead time is let pass, how many changes are told, and at how many instants is looked: where an SQL is given
@@ -118,11 +118,13 @@ def explain(lead: Lead, at: int, model: Model) -> Explanation | None:
 
 def _matters(one: Unknown, stage: str) -> bool:
     """Whether what would decide something decides it for a lead in this stage."""
+    if one.decides == "fit":
+        return True
     if one.decides == "persona":
-        return stage not in (OPPORTUNITY, CUSTOMER)
+        return stage in (*QUALIFIABLE, SQL)
     if one.decides in ("mql_requires", "mql_blocked"):
-        return stage not in (MQL, SQL, OPPORTUNITY, CUSTOMER)
-    return one.decides == "fit" or stage not in (SQL, OPPORTUNITY, CUSTOMER)
+        return stage in QUALIFIABLE and stage != MQL
+    return stage in QUALIFIABLE
 
 
 def steps_of(transitions: Iterable[Transition]) -> tuple[Step, ...]:

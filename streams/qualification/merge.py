@@ -1,7 +1,8 @@
 """Two states become one: what was known under an alias is added to the lead that it turned out to be.
 
 Group values are exactly those of one lead that had done it all, but for what depends on the order of arrival by its
-nature: frequency limits, inactivity, and what was forgotten.
+nature: frequency limits, inactivity, what was forgotten, and a booking that was made more than once, as the one that
+arrives first gives.
 """
 
 from __future__ import annotations
@@ -78,8 +79,7 @@ def _join_bookings(mine: Lead, theirs: Lead, half_lives: Mapping[str, int]) -> N
 
 
 def _joined_booking(one: Booking, other: Booking) -> Booking:
-    stands = [entry for entry in one.given if entry[3] > other.cancelled_at]
-    stands += [entry for entry in other.given if entry[3] > one.cancelled_at]
+    stands = [*_standing(one, other), *_standing(other, one)]
     kept: dict[str, Given] = {}
     for entry in sorted(stands, key=lambda entry: entry[3]):
         kept.setdefault(entry[0], entry)
@@ -91,6 +91,14 @@ def _joined_booking(one: Booking, other: Booking) -> Booking:
             owed.append(entry)
     facts = _joined_facts(one.facts, other.facts)
     return Booking(one.booking_id, tuple(kept.values()), facts, max(one.cancelled_at, other.cancelled_at), tuple(owed))
+
+
+def _standing(mine: Booking, other: Booking) -> list[Given]:
+    """What was given on my side and no cancellation on the other takes back. Where both heard of one at the same
+    instant, what was given then was given for it.
+    """
+    same = mine.cancelled_at == other.cancelled_at
+    return [one for one in mine.given if one[3] > other.cancelled_at or (same and one[3] == mine.cancelled_at)]
 
 
 def _latest(booking: Booking) -> int:

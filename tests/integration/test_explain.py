@@ -201,12 +201,14 @@ def test_what_leads_nowhere_or_cannot_be_read_is_told_of(address: str) -> None:
         "one": wrap(pack(Alias("two", START)), None),
         "two": wrap(pack(Alias("one", START)), None),
         "lost": wrap(pack(Alias("nobody", START)), None),
+        "steering": wrap(pack(Alias("\x1b[2J\x9b31m", START)), None),
         "broken": bytes(broken),
     }.items():
         produce_raw(address, changelog_topic("handmade").name, id_.encode(), envelope)
     for id_, reason in {
         "one": "These ids are linked in a circle: one, two.",
         "lost": "lost is an alias of nobody, of which nothing is known.",
+        "steering": "steering is an alias of \N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}31m, of which",
         "broken": "handmade-leads-changelog holds of broken what this release can't read: its checksum says",
     }.items():
         done = leadstream("explain", "--bootstrap", address, id_, "--app", "handmade")

@@ -93,6 +93,8 @@ def test_worker_collector_and_relay_do_their_work_with_just_their_own_rights(sec
     seen = as_role(secured, "reader", "tail", *TOPICS, "--json", "--from-beginning", "--until-end")
     topics = {json.loads(line)["topic"] for line in seen.splitlines()}
     assert {"lead-profiles", "demo-bookings", "sql-events", "lifecycle-events"} <= topics
+    qualified = [json.loads(line)["key"] for line in seen.splitlines() if json.loads(line)["topic"] == "sql-events"]
+    assert "Qualified last: SQL" in as_role(secured, "reader", "explain", qualified[0])
 
 
 def test_a_topic_that_is_closed_to_the_collector_is_no_reason_to_lose_or_hold_up_events(
@@ -149,6 +151,8 @@ def test_state_is_exported_by_the_reader_and_put_back_by_the_worker_s_user(secur
         (ROLES["reader"].user, ("topics",), "may not see or change settings"),
         (ROLES["reader"].user, ("topics", "--min-insync-replicas", "1"), "may not see or change settings"),
         (ROLES["collector"].user, ("dead-letters", "list"), "authorization failed"),
+        (STRANGER, ("explain", "secured-1"), f"No topic {DEFAULT_APP}-leads-changelog"),
+        (ROLES["crm"].user, ("explain", "secured-1"), f"No topic {DEFAULT_APP}-leads-changelog"),
     ],
 )
 def test_who_lacks_a_right_is_told_so(secured: Secured, user: str, command: tuple[str, ...], says: str) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-from streams.qualification.interest import DAY_MS
+from streams.qualification.interest import CANCELLED, DAY_MS
+from streams.qualification.model.fields import FIELDS
 from streams.qualification.model.units import UNITS, format_duration
 from streams.qualification.model.value_tests import figure
 from streams.qualification.model.values import Model, Route, SqlPath
@@ -126,6 +127,7 @@ def _warnings(model: Model) -> Iterator[str]:
     yield from _unreachable_interest(model)
     yield from _cut_off_points(model)
     yield from _short_times(model)
+    yield from _rewarded_cancellations(model)
     for path in model.sql_paths:
         visits = path.visits
         if visits is not None and (visits.at_least - 1) * DAY_MS > visits.within_ms:
@@ -204,6 +206,16 @@ def _short_times(model: Model) -> Iterator[str]:
     if sla is not None and rest.default_ms is not None and sla.give_up_ms + rest.default_ms < UNITS["h"]:
         back = format_duration(sla.give_up_ms + rest.default_ms)
         yield f"an SQL that nobody answers is given up and back with sales after {back}, again and again"
+
+
+def _rewarded_cancellations(model: Model) -> Iterator[str]:
+    """Rules that give points when a demo is called off: what the booking gave is taken back, and given again."""
+    for rule in model.rules.get("demo_booking", ()):
+        given = rule.points_per.points if rule.points_per is not None else rule.points or 0.0
+        booked = dict.fromkeys(FIELDS["demo_booking"])
+        called_off = [{**booked, "status": status} for status in CANCELLED]
+        if given > 0 and any(rule.when.matches(one) or rule.when.undecided(one) for one in called_off):
+            yield f"rule {rule.name}: gives points for demos that are called off, too: say when, by their status"
 
 
 def _most_interest(model: Model) -> float:

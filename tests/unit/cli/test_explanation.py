@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -16,11 +18,13 @@ from model_changes import known, with_groups
 from streams.cli.explain import _object
 from streams.cli.explanation import page
 from streams.errors import UsageError
-from streams.explaining import CannotExplain, Explained, Kept, Passed, Told, explained
+from streams.explaining import CannotExplain, Explained, Kept, Passed, Told, explained, of_this_life
 from streams.processing.note import Note, take_over
 from streams.qualification.events import Changed, Event, Qualified
+from streams.qualification.missing import Missing, ToPath, What
 from streams.qualification.model.values import Group, Model
 from streams.qualification.step import step
+from streams.qualification.unknown import Decides, Unknown
 
 NOBODY = Told(None, [])
 STORY = (
@@ -85,7 +89,7 @@ def found(
     passed: tuple[Passed, ...] = (),
 ) -> Explained:
     """The lead that `judged_by` has judged, as a changelog keeps it, explained by `model`."""
-    return explained(Kept(known(*events, model=judged_by), None, note_of(judged_by), tuple(passed)), at, model)
+    return explained(Kept(known(*events, model=judged_by), None, note_of(judged_by), tuple(passed)), at, model, now=at)
 
 
 def told(events: Sequence[Event]) -> Told:
@@ -119,6 +123,15 @@ def test_an_object_says_the_same_with_times_that_programs_read() -> None:
     assert [one["to_stage"] for one in shown["lifecycle"]] == ["lead", "mql"]
     assert shown["to_mql"] is None
     assert shown["to_sql"][1]["missing"][0]["needs"] == 60
+
+
+def test_every_name_in_the_object_is_in_the_readme() -> None:
+    made = _object("lead-1", found((download(days(0)),), days(2)), NOBODY)
+    told_of = (Path(__file__).parents[3] / "README.md").read_text().partition("`--json` prints one object")[2]
+    told_of = told_of.partition("\n### ")[0]
+    names = {*made, *Missing.__struct_fields__, *ToPath.__struct_fields__, *Unknown.__struct_fields__}
+    assert {name for name in names if f"`{name}`" not in told_of} == {"missing"}  # what it holds is told instead
+    assert all(f"`{one}`" in told_of for one in (*get_args(What), *get_args(Decides)))
 
 
 def test_aliases_are_told_of_one_by_one() -> None:
@@ -158,6 +171,52 @@ def test_whom_a_persona_disqualified_is_told_of_it() -> None:
     assert "disqualified since 2026-06-01 00:00; matches the negative persona student." in text
 
 
+def test_of_who_is_disqualified_nothing_is_asked_that_could_make_it_neither_mql_nor_sql() -> None:
+    text = text_of(profile(days(0), job_title="Director"), feedback(days(1), "LOST", reason="competitor"), at=days(1))
+    assert "Missing to MQL and SQL:\n  it is disqualified, and stays so unless sales sells to it" in text
+    assert "SQL by bant" not in text
+    assert "persona" not in text
+    assert "+25 fit if employees at least 200" in text  # of use to whoever sorts leads by fit
+
+
+def test_interest_that_is_missing_never_looks_like_what_is_needed() -> None:
+    resting = (buyer(days(0)), feedback(days(0), "REJECTED"), pricing(days(0)), pricing(days(0)))
+    assert "interest 20 (is 19.9)" in text_of(*resting, at=days(0.01))
+
+
+def test_who_has_done_nothing_and_fits_nowhere_is_told_to_be_worth_nothing() -> None:
+    assert "\n\nInterest 0.0\n\nFit 0 (D)\n\nNot known" in text_of(profile(days(0), country="DE"), at=days(0))
+
+
+def test_an_interest_that_takes_ages_to_fade_is_explained_all_the_same() -> None:
+    ages = with_groups(DEFAULT, "ages", web=Group("web", 36_500 * DAY))
+    rules = {"page_view": tuple(replace(rule, points=1e200, points_per=None) for rule in DEFAULT.rules["page_view"])}
+    ages = replace(ages, rules={**DEFAULT.rules, **rules}, sql_paths=(), inactivity=None)
+    seen = found((buyer(days(0)), pricing(days(0))), days(1), ages, ages)
+    assert "stays one until after the year 9999 if nothing more happens" in "\n".join(page(seen, NOBODY))
+    shown = _object("lead-1", seen, NOBODY)
+    assert shown["qualified_until"] == seen.explanation.qualified_until
+
+
+def test_what_an_id_was_granted_in_an_earlier_life_is_not_what_it_was_granted_last() -> None:
+    def granted(name: str, sequence: int, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        said = {"occurred_at": at, "from_stage": "lead", "to_stage": "sql", "cause": "QUALIFIED"}
+        return (
+            {"event_id": name, "occurred_at": at, "sequence": sequence},
+            {**said, "sequence": sequence + 1, "qualification_id": name},
+        )
+
+    before, told_before = granted("before", 5, days(1))
+    now, told_now = granted("now", 1, days(1))
+    end = {**told_before, "sequence": 7, "from_stage": "sql", "to_stage": "visitor", "cause": "ERASED"}
+    about_before = {**told_before, "sequence": 3, "from_stage": "sql", "cause": "FEEDBACK"}
+    assert of_this_life([before], [told_before]) == Told(before, [told_before])
+    assert of_this_life([before], [told_before, end, about_before]) == Told(None, [about_before])
+    assert of_this_life([before, now], [told_before, end, told_now, about_before]) == Told(
+        now, [told_now, about_before]
+    )
+
+
 def test_a_cap_that_cuts_is_shown() -> None:
     text = text_of(buyer(days(0)), *(download(days(0), "BOTTOM") for _ in range(3)), at=days(0))
     assert "  content    40.0  cut from 60.0, halves in 60 days, at most 40\n" in text
@@ -165,7 +224,7 @@ def test_a_cap_that_cuts_is_shown() -> None:
 
 def test_what_time_has_done_since_the_workers_looked_is_told_apart() -> None:
     text = text_of(*STORY, at=days(40))
-    assert "By the passing of time alone, since the workers' last look:\n  2026-07-02 00:00  MQL -> lead" in text
+    assert "Since the workers' last look, without news of the lead:\n  2026-07-02 00:00  MQL -> lead" in text
 
 
 def test_a_visitor_ends_as_nothing_and_is_then_not_to_be_explained() -> None:
@@ -193,6 +252,16 @@ def test_another_model_than_the_workers_is_explained_by_as_if_it_took_over_now()
     assert same.workers_model is None
 
 
+def test_another_model_takes_over_now_also_for_whom_it_is_asked_how_it_will_stand_later() -> None:
+    candidate = replace(DEFAULT, version="candidate", digest="candidate")
+    kept = Kept(known(buyer(days(0)), booking(days(0))), None, note_of(DEFAULT), ())
+    seen = explained(kept, days(20), candidate, now=days(0.5))
+    assert [(one.cause, one.at) for one in seen.explanation.meanwhile] == [
+        ("SLA_BREACHED", days(1)),
+        ("GAVE_UP", days(14)),
+    ]
+
+
 def test_a_file_of_the_same_version_that_says_something_else_is_another_model() -> None:
     seen = found(STORY, days(2), replace(DEFAULT, digest="edited"), replace(DEFAULT, digest="0123456789abcdef"))
     assert seen.workers_model == "default-2026-11, of another file (0123456789ab)"
@@ -207,7 +276,7 @@ def test_a_lead_that_the_workers_model_has_not_judged_yet_is_judged_by_it_first(
         matrix=replace(DEFAULT.matrix, warm=5.0),
     )
     note = take_over(note_of(DEFAULT), lower, days(1), days(1), waking=True)
-    seen = explained(Kept(known(buyer(days(0)), pricing(days(0))), None, note, ()), days(2), lower)
+    seen = explained(Kept(known(buyer(days(0)), pricing(days(0))), None, note, ()), days(2), lower, now=days(2))
     assert (seen.workers_model, seen.explanation.stage, seen.explanation.since) == (None, "mql", days(1))
     assert [(one.at, one.cause) for one in seen.explanation.meanwhile] == [(days(1), "MODEL_CHANGED")]
 
@@ -221,6 +290,7 @@ def test_a_time_before_what_is_known_is_wrong_use() -> None:
     ("arguments", "code", "reason"),
     [
         ([""], 2, "LEAD is empty"),
+        (["é" * 501], 2, "LEAD has 1,002 bytes. Ids have at most 1,000"),
         (["u1", "--at", "tomorrow"], 2, "--at: 'tomorrow' is no time with a time zone"),
         (["u1", "--at", "2026-12-24T12:00:00"], 2, "is no time with a time zone"),
         (["u1", "--model", "/nowhere.yaml"], 2, "the model file /nowhere.yaml can't be read"),

@@ -19,6 +19,7 @@ from handmade import (
     page_view,
     pricing,
     profile,
+    when,
 )
 from town import Town, by, link, warm
 
@@ -28,6 +29,7 @@ from streams.qualification.events import Changed, Ignored, Qualified, Scored
 from streams.qualification.identity import receive
 from streams.qualification.lead import Lead
 from streams.qualification.messages import MOST_PASSED, Forward, Link, Merge
+from streams.qualification.model.values import Rule
 from streams.qualification.state import Alias, mark, pack, unpack
 
 
@@ -314,6 +316,17 @@ def test_a_booking_called_off_on_one_side_gives_nothing_on_either() -> None:
         assert lead.strongest["intent"] == ()
         town.tell(by(source, booking(days(1) + 1)))
         assert abs(town.lead(target).groups["intent"][0]) < 1e-9
+
+
+def test_what_a_cancellation_costs_it_costs_once_though_both_sides_hear_of_it_at_one_instant() -> None:
+    cancelled = when("demo_booking", status="CANCELLED")
+    costly = Rule("cancelled", "demo_booking", cancelled, "disengagement", points=-20.0)
+    model = replace(DEFAULT, rules={**DEFAULT.rules, "demo_booking": (*DEFAULT.rules["demo_booking"], costly)})
+    told = [by("a", booking(days(1))), *(by(id_, booking(days(2), "CANCELLED")) for id_ in "ab")]
+    for source, target in ("ab", "ba"):
+        lead = Town(*told, link(source, target, days(2)), model=model).lead(target)
+        assert lead.groups["disengagement"] == (-20.0, days(2))
+        assert abs(lead.groups["intent"][0]) < 1e-9
 
 
 def test_what_was_booked_again_after_it_was_called_off_stays() -> None:

@@ -187,6 +187,15 @@ def test_what_can_never_happen_is_worth_a_warning(change: tuple[str, str], says:
     assert any(says in warning for warning in checked.warnings), checked.warnings
 
 
+def test_a_rule_that_gives_points_when_a_demo_is_called_off_is_worth_a_warning() -> None:
+    rule = "when: {status: [BOOKED, ATTENDED]}, group: intent, points: 60"
+    warning = "rule demo: gives points for demos that are called off, too: say when, by their status"
+    for odd in ("", "when: {status: [BOOKED, CANCELLED]}, ", "when: {product: crm}, ", "when: {status: NO_SHOW}, "):
+        assert warning in report((rule, f"{odd}group: intent, points: 60"), text=DEFAULT).warnings, odd
+    for sound in ("when: {status: BOOKED, product: crm}, group: intent, points: 60", "group: intent, points: -60"):
+        assert warning not in report((rule, sound), text=DEFAULT).warnings, sound
+
+
 # --- ways -----------------------------------------------------------------------------------------------
 
 
