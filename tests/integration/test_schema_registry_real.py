@@ -33,6 +33,11 @@ def apicurio() -> Iterator[Apicurio]:
         running.remove()
 
 
+def _client(apicurio: Apicurio) -> SchemaRegistryClient:
+    """One that asks again: of some hundred requests this registry leaves one without an answer."""
+    return SchemaRegistryClient({"url": apicurio.url, "timeout": 10})
+
+
 def test_a_page_view_goes_through_the_registry_to_another_process_that_knows_only_its_address(
     apicurio: Apicurio,
 ) -> None:
@@ -48,12 +53,12 @@ def test_every_schema_can_be_registered_and_is_given_back_as_it_was(apicurio: Ap
     text = ConfluentRegistry(apicurio.url).schema(registry.register(topic, schema.text))
     assert text is not None
     assert json.loads(text) == schema.declaration
-    client = SchemaRegistryClient({"url": apicurio.url})
+    client = _client(apicurio)
     assert f"{TOPICS[topic].name}-value" in client.get_subjects()
 
 
 def test_confluents_own_serialiser_and_ours_read_each_other(apicurio: Apicurio) -> None:
-    client = SchemaRegistryClient({"url": apicurio.url})
+    client = _client(apicurio)
     text = shipped().of_topic("page-views").text
     context = SerializationContext("page-views", MessageField.VALUE)
     theirs = AvroSerializer(client, text)(page_view(), context)
@@ -68,7 +73,7 @@ def test_confluents_own_serialiser_and_ours_read_each_other(apicurio: Apicurio) 
 def test_a_tracker_with_a_newer_schema_is_understood(apicurio: Apicurio) -> None:
     newer = json.loads(shipped().of_topic("page-views").text)
     newer["fields"].append({"name": "viewport", "type": ["null", "string"], "default": None})
-    client = SchemaRegistryClient({"url": apicurio.url})
+    client = _client(apicurio)
     context = SerializationContext("page-views", MessageField.VALUE)
     raw = AvroSerializer(client, json.dumps(newer))({**page_view(), "viewport": "800x600"}, context)
     assert Codec(apicurio.url).decode("page-views", raw) == page_view()
@@ -80,7 +85,7 @@ def test_an_id_that_the_registry_does_not_know_is_an_unknown_schema(apicurio: Ap
 
 
 def test_a_schema_that_is_not_avro_is_an_unknown_schema(apicurio: Apicurio) -> None:
-    client = SchemaRegistryClient({"url": apicurio.url})
+    client = _client(apicurio)
     form = 'syntax = "proto3"; message Form { string name = 1; }'
     schema_id = client.register_schema("forms-value", Schema(form, "PROTOBUF"))
     bad = Codec(apicurio.url).decode("page-views", b"\x00" + schema_id.to_bytes(4, "big") + b"{}")
@@ -89,7 +94,7 @@ def test_a_schema_that_is_not_avro_is_an_unknown_schema(apicurio: Apicurio) -> N
 
 
 def test_a_schema_that_breaks_the_subjects_rule_is_refused(apicurio: Apicurio) -> None:
-    client = SchemaRegistryClient({"url": apicurio.url})
+    client = _client(apicurio)
     other = {"type": "record", "name": "Erasure", "fields": [{"name": "lead", "type": "string"}]}
     client.register_schema("erasures-value", Schema(json.dumps(other), "AVRO"))
     client.set_compatibility("erasures-value", "FULL_TRANSITIVE")

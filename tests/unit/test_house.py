@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,9 @@ def test_the_core_and_the_engine_can_be_imported_without_the_rest_of_the_house()
             name for name in loaded.stdout.split() if name not in allowed and not name.startswith(f"streams.{part}")
         }
         assert not strangers
+
+
+def test_no_two_files_of_tests_have_the_same_name() -> None:
+    """pytest imports them by it: of two only one would run."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, times in names.items() if times > 1] == []

@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,7 @@ from tests.demo_records import NOON, default_model, page_view
 
 
 def test_a_child_is_waited_for_by_the_line_that_it_prints(tmp_path: Path) -> None:
-    child = Child("worker", ["-uc", "import time; print('starting'); print('ready 4'); time.sleep(60)"], tmp_path)
+    child = Child("worker", ["-uc", "import time; print('starting'); print('ready 4'); time.sleep(20)"], tmp_path)
     child.start()
     try:
         assert child.await_line("ready", 20) == "ready 4"
@@ -41,7 +43,7 @@ def test_a_child_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> N
 
 
 def test_a_child_that_never_gets_ready_is_not_waited_for_ever(tmp_path: Path) -> None:
-    child = Child("worker", ["-c", "import time; time.sleep(60)"], tmp_path)
+    child = Child("worker", ["-c", "import time; time.sleep(20)"], tmp_path)
     child.start()
     try:
         with pytest.raises(ChildFailed, match="not ready within"):
@@ -51,7 +53,7 @@ def test_a_child_that_never_gets_ready_is_not_waited_for_ever(tmp_path: Path) ->
 
 
 def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
-    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(20)"
     child = Child("worker", ["-c", stubborn], tmp_path)
     child.start()
     child.await_line("ready", 20)
@@ -159,3 +161,30 @@ def test_the_summary_counts_what_was_seen() -> None:
     assert summary(board, 12.3) == (
         "1 events of 1 leads in 12 s: 0 MQL and 0 SQL events, 0 lifecycle events, 0 dead letters."
     )
+
+
+_AT_A_FORK = """
+import os, signal, subprocess, sys, time
+from streams.local.demo.interruption import Interruption
+
+pressed = []
+def press():
+    if not pressed:
+        pressed.append(True)
+        os.kill(os.getpid(), signal.SIGINT)
+
+os.register_at_fork(after_in_parent=press)
+with Interruption() as interruption:
+    interruption.raising = True
+    try:
+        child = subprocess.Popen([sys.executable, "-c", ""], preexec_fn=lambda: None)
+        time.sleep(20)
+        print("swallowed")
+    except KeyboardInterrupt:
+        print("interrupted", child.wait())
+"""
+
+
+def test_an_interruption_while_a_process_is_started_is_neither_swallowed_nor_told_as_a_failure() -> None:
+    done = subprocess.run([sys.executable, "-c", _AT_A_FORK], capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stdout, done.stderr) == ("interrupted 0\n", "")
