@@ -169,29 +169,41 @@ def measure(contender: Contender, bootstrap: str, group: str, room: Path, total:
 
 
 def _watch(process: subprocess.Popen[bytes], metrics_of: list[str] | None, total: int, seconds: float) -> list[Sample]:
+    """What was seen of its progress, two samples or more. Raises TimeoutError, and NoSuchProcess when it ends."""
     samples: list[Sample] = []
     known = psutil.Process(process.pid)
 
+    def sample(done: int) -> Sample:
+        times = known.cpu_times()
+        return Sample(time.monotonic(), done, times.user + times.system)
+
     def note(done: int) -> None:
         if done and (not samples or done > samples[-1].done):
-            times = known.cpu_times()
-            samples.append(Sample(time.monotonic(), done, times.user + times.system))
+            samples.append(sample(done))
 
     if metrics_of is None:
         threading.Thread(target=_read_lines, args=(process, note), daemon=True).start()
     deadline = time.monotonic() + 60
+    before = sample(0)
     while True:
         time.sleep(0.1)
         if process.poll() is not None:
             raise psutil.NoSuchProcess(process.pid)
+        if not samples:
+            before = sample(0)
         if metrics_of is not None:
             note(consumed(int(metrics_of[-1])))
         if samples:
-            finished = samples[-1].done >= total * 0.97 or time.monotonic() > samples[0].at + seconds
-            if finished and len(samples) > 1:
+            everything = samples[-1].done >= total * 0.97
+            late = time.monotonic() - samples[0].at - seconds
+            if len(samples) > 1 and (everything or late > 0):
                 return list(samples)
-        if time.monotonic() > deadline + (seconds if samples else 0):
-            raise TimeoutError("too few events to measure it by" if samples else "no progress")
+            if everything:  # between two looks
+                return [before, *samples]
+            if late > 60:
+                raise TimeoutError("too few events to measure it by")
+        elif time.monotonic() > deadline:
+            raise TimeoutError("no progress")
 
 
 def _read_lines(process: subprocess.Popen[bytes], note: Callable[[int], None]) -> None:
