@@ -20,7 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 #: module -> its one source, beside which its headers are
 _MODULES = {
     "streams.fastpath._native": "streams/fastpath/native/module.c",
-    "streams.engine._native": "streams/engine/native/envelopes.c",
+    "streams.engine._native": "streams/engine/native/module.c",
 }
 _COMPILERS = ("cc", "gcc", "clang")
 

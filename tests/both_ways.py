@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from handmade import BUYER, DAY, DEFAULT, HOUR, MINUTE, START, by_kind, facts_by_kind, when
+from record_batches import as_fetched, last_of
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
@@ -91,15 +92,17 @@ class Way:
         for topic in dict.fromkeys(record.topic for record in records):
             chunk = [record for record in records if record.topic == topic]
             shortcut, decode = self.logic.shortcut, self.logic.decode
-            found = [decode(one) for one in chunk] if shortcut is None else shortcut.decode(chunk, decode)
-            items += zip(chunk, found, strict=True)
+            if shortcut is None:
+                items += [(one, decode(one)) for one in chunk]
+            else:  # objects, or as they lie in a batch
+                items += shortcut.decode(as_fetched(chunk) if len(chunk) % 2 else chunk, decode)
         items.sort(key=lambda pair: pair[0].offset)
         due = self.state.take_due(now, 500)
         batch = StateBatch(self.state, self.logic)
         self.logic.begin(batch)
         batch.run_due(due, now)
         batch.run(items, Clock("wall", MINUTE))
-        effects = batch.effects(items)
+        effects = batch.effects(last_of(items))
         self.state.apply(effects)
         return effects
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from partitions import Uncounted
+from record_batches import last_of
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
@@ -88,7 +89,7 @@ class Partition:
         self.logic.begin(batch)
         batch.run_due(due, self.clock)
         batch.run(items, Clock("stream", MODEL.grace_ms))
-        self.written: Effects = batch.effects(items)
+        self.written: Effects = batch.effects(last_of(items))
         self.state.apply(self.written)
         for output in self.written.outputs:
             if output.topic != "strays":

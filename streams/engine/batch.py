@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streams.engine.clock import Clock
@@ -138,10 +138,10 @@ class StateBatch:
                 self.stream_time = time
                 self.live = clock.is_live(time, record.timestamp)
 
-    def effects(self, items: list[Decoded]) -> Effects:
-        """Pack what changed, each key once."""
+    def effects(self, taken: Mapping[str, int]) -> Effects:
+        """Pack what changed, each key once. `taken` is the last offset that was handled of each topic."""
         state = self._state
-        applied = state.applied | {record.topic: record.offset for record, _ in items}
+        applied = {**state.applied, **taken}
         waking = self._wakes or state.waking
         labels = dict(state.labels or ())
         changed = dict(self._changed(labels))

@@ -1,5 +1,5 @@
 """What a batch does once for each key that changed: into envelopes, and into the state. Compiled where that could be
-done at installation (`native/envelopes.c`); here is what it means.
+done at installation (`native/envelopes.h`); here is what it means.
 """
 
 from __future__ import annotations

@@ -21,16 +21,18 @@ from itertools import accumulate
 from operator import attrgetter, itemgetter
 from typing import cast
 
-from streams.engine.seam import Item, Record, Unavailable
+from streams.engine.seam import Item, Record, Unavailable, size_of
 
 Decoded = tuple[Record, Item]
+#: What is decoded at a time: few enough to be at hand still when they are handled.
+_PIECE_RECORDS = 1_000
 _Ranked = tuple[int, int, Decoded]
 _FIRST = -(2**63)
 #: History that is consumed while it is being published: what came before a record of one topic may be this
 #: much later to be seen in another.
 SETTLE_MS = 500
 _rank, _order, _decoded = itemgetter(0), itemgetter(1), itemgetter(2)
-_time = attrgetter("time")
+_offset = attrgetter("offset")
 
 
 def _always(event_time: int, arrival: int) -> bool:
@@ -49,6 +51,7 @@ class SourceBuffer:
     `records` counts what waits; `bytes` is the values of those among them that are not decoded yet.
     `next_offset` is one past the last record that was accepted. Records at or below `applied` are dropped
     unseen: they took effect before, in a batch whose group offset was not committed or in another process.
+    `handed_out` counts what was taken, up to the offset `last_taken`.
     `settles_at`: the records at hand are history (not live) and are not to be handled on the word that
     another topic is empty, unless that was seen at or after this instant (ms of the wall clock).
     """
@@ -61,6 +64,8 @@ class SourceBuffer:
         "_ranks",
         "applied",
         "bytes",
+        "handed_out",
+        "last_taken",
         "next_offset",
         "records",
         "settles_at",
@@ -74,6 +79,8 @@ class SourceBuffer:
         self.next_offset = applied + 1
         self.records = 0
         self.bytes = 0
+        self.handed_out = 0
+        self.last_taken = applied
         self._is_live = is_live
         self._chunks: deque[tuple[Sequence[Record], int, int]] = deque()
         self._items: list[Decoded] = []
@@ -86,12 +93,14 @@ class SourceBuffer:
         """
         fresh = chunk
         if chunk and chunk[0].offset < self.next_offset:
-            fresh = [record for record in chunk if record.offset >= self.next_offset]
-        if fresh:
-            size = sum(len(record.value or b"") for record in fresh)
-            self._chunks.append((fresh, size, there_since))
-            self.records += len(fresh)
+            fresh = chunk[bisect_left(chunk, self.next_offset, key=_offset) :]
+        for start in range(0, len(fresh), _PIECE_RECORDS):
+            piece = fresh[start : start + _PIECE_RECORDS]
+            size = size_of(piece)
+            self._chunks.append((piece, size, there_since))
+            self.records += len(piece)
             self.bytes += size
+        if fresh:
             self.next_offset = fresh[-1].offset + 1
 
     def refill(self, decode: Decode) -> bool:
@@ -102,13 +111,13 @@ class SourceBuffer:
             return False
         chunk, size, there_since = self._chunks[0]
         items = decode(chunk)
-        self._items = list(zip(chunk, items, strict=True))
-        self._ranks = _ranks(list(map(_time, items)))
+        self._items = items
+        self._ranks = _ranks([item.time for _, item in items])
         self._index = 0
         self._chunks.popleft()
         self.bytes -= size
-        time = items[0].time
-        live = time is None or self._is_live(time, chunk[0].timestamp)
+        record, item = items[0]
+        live = item.time is None or self._is_live(item.time, record.timestamp)
         self.settles_at = 0 if live else there_since + SETTLE_MS
         return True
 
@@ -141,11 +150,13 @@ class SourceBuffer:
         taken = self._items[self._index : self._index + count]
         self._index += count
         self.records -= count
+        self.handed_out += count
+        self.last_taken = taken[-1][0].offset
         return taken
 
 
-#: A chunk's items. What it raises leaves the chunk as it was.
-Decode = Callable[[Sequence[Record]], Sequence[Item]]
+#: A chunk's records, each with its item. What it raises leaves the chunk as it was.
+Decode = Callable[[Sequence[Record]], list[Decoded]]
 #: Whether a source has nothing more at its broker, known at or after an instant (ms of the wall clock, 0
 #: for any).
 CaughtUp = Callable[[SourceBuffer, int], bool]

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
 from streams.engine.merge import CaughtUp, Decoded, SourceBuffer, take
 from streams.engine.partition import PartitionState
-from streams.engine.seam import Committer, Item, Logic, Observer, Record, Unavailable
+from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 
 #: What is handled at a time, and for how long a batch goes on while there is more: one transaction for as many records
 #: as a backlog gives, and the event loop held for some tens of milliseconds, however long a record takes.
@@ -115,6 +114,7 @@ class PartitionRunner:
         """One batch: what is due by the clock, then the next records. False when there was nothing to do."""
         ends_at = time.monotonic() + self._batch_s
         sources = list(self.sources.values())
+        had = [source.handed_out for source in sources]
         items = take(sources, self._decode, caught_up, PIECE_RECORDS)
         at, due = self._due(sources, items, caught_up)
         batch = StateBatch(self.state, self._logic, at)
@@ -122,17 +122,16 @@ class PartitionRunner:
             return False
         if at is not None:
             batch.run_due(due, at)
-        piece = items
-        while piece:
-            batch.run(piece, self._clock)
-            piece = self._more(sources, caught_up) if time.monotonic() < ends_at else []
-            items += piece
-        effects = batch.effects(items)
+        while items:
+            batch.run(items, self._clock)
+            items = self._more(sources, caught_up) if time.monotonic() < ends_at else []
+        taken = {source.topic: source.handed_out - before for source, before in zip(sources, had, strict=True)}
+        effects = batch.effects({source.topic: source.last_taken for source in sources if taken[source.topic]})
         began = time.monotonic()
         await self.committer.commit(effects)
         seconds = time.monotonic() - began
         self.state.apply(effects)
-        records = Counter(record.topic for record, _ in items)
+        records = {topic: count for topic, count in taken.items() if count}
         self._observer.committed(self.state.number, records, len(due), seconds)
         return True
 
@@ -142,9 +141,11 @@ class PartitionRunner:
         except Unavailable:
             return []  # the next batch meets it again
 
-    def _decode(self, records: Sequence[Record]) -> Sequence[Item]:
+    def _decode(self, records: Sequence[Record]) -> list[Decoded]:
         shortcut, decode = self._logic.shortcut, self._logic.decode
-        return [decode(record) for record in records] if shortcut is None else shortcut.decode(records, decode)
+        if shortcut is None:
+            return [(record, decode(record)) for record in records]
+        return shortcut.decode(records, decode)
 
     def _due(
         self, sources: Sequence[SourceBuffer], items: Sequence[Decoded], caught_up: CaughtUp

@@ -25,6 +25,7 @@ from faust.types import TP, ConsumerMessage, Message
 from faust.types.transports import ConsumerT
 
 from streams.engine.faust_internals import member_id, positions
+from streams.engine.fetched import as_one, read_compiled
 from streams.engine.seam import EngineError
 from streams.engine.seen import LogSeen
 
@@ -98,6 +99,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         conf = self.app.conf
         # Faust's own assignor keeps the same partition number of all topics on one worker, table or no table.
         self._assignor = self.app.assignor
+        read_compiled()
         return aiokafka.AIOKafkaConsumer(  # type: ignore[no-untyped-call]
             client_id=conf.broker_client_id,
             group_id=conf.id,
@@ -124,7 +126,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         )
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
-        records = await super()._fetch_records(*args, **kwargs)
+        fetched = await super()._fetch_records(*args, **kwargs)
+        records = {tp: as_one(found) for tp, found in fetched.items()}
         self._beat()
         follows = self._follows
         after = {tp: found[-1].offset + 1 for tp, found in records.items()}

@@ -58,10 +58,12 @@ class ViewReader:
         native = compiled(MODULE)
         return None if native is None else cls(codec, native)
 
-    def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Item]:
-        """An item for each record, by `otherwise` where it is not a plain page view."""
+    def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[tuple[Record, Item]]:
+        """Each record with its item, by `otherwise` where it is not a plain page view. Of a plain one the item is the
+        record, too, where the record was not made into an object before.
+        """
         if not records or records[0].topic != TOPIC:
-            return [otherwise(record) for record in records]
+            return [(record, otherwise(record)) for record in records]
 
         def learn(record: Record) -> Item:
             item = otherwise(record)
@@ -71,7 +73,7 @@ class ViewReader:
                 self.decoder.accept(prefix)
             return item
 
-        views: list[Item] = self.decoder.decode(records, learn)
+        views: list[tuple[Record, Item]] = self.decoder.decode(records, learn)
         return views
 
     def under(self, model: Model, partitions: int, counter: Counter) -> PageViews | None:
@@ -95,7 +97,7 @@ class PageViews:
         self._counter = counter
         self._stepper = reader.native.Stepper(**_described(reader, model, partitions))
 
-    def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[Item]:
+    def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[tuple[Record, Item]]:
         """See `ViewReader.decode`."""
         return self._reader.decode(records, otherwise)
 

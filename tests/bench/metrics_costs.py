@@ -90,13 +90,15 @@ class Worker:
         began = time.process_time()
         logic = self._logic
         shortcut, decode = logic.shortcut, logic.decode
-        found = [decode(one) for one in work.records] if shortcut is None else shortcut.decode(work.records, decode)
-        items = list(zip(work.records, found, strict=True))
+        if shortcut is None:
+            items = [(one, decode(one)) for one in work.records]
+        else:
+            items = shortcut.decode(work.records, decode)
         state = self._states[work.partition]
         batch = StateBatch(state, logic)
         logic.begin(batch)
         batch.run(items, self._clock)
-        state.apply(batch.effects(items))
+        state.apply(batch.effects({"page-views": work.records[-1].offset}))
         self._told.committed(work.partition, {"page-views": len(items)}, 0, 0.004)
         return time.process_time() - began
 

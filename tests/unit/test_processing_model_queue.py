@@ -170,7 +170,7 @@ def test_a_past_between_partitions_that_are_two_renames_apart_finds_its_groups(a
     batch = StateBatch(there.state, there.logic, there.clock)
     there.logic.begin(batch)
     batch.run([(record, there.logic.decode(record))], Clock("stream", MODEL.grace_ms))
-    (stray,) = [one for one in batch.effects([]).outputs if one.topic == "strays"]
+    (stray,) = [one for one in batch.effects({}).outputs if one.topic == "strays"]
     told = CODEC.decode("strays", stray.value)
     assert isinstance(told, dict)
     here.batch(("strays", told))

@@ -1,7 +1,8 @@
-/* Decoder: reads records of page views into View objects, without copying. */
+/* Decoder: reads records of page views, without copying. */
 #ifndef LEADSTREAM_DECODER_H
 #define LEADSTREAM_DECODER_H
 
+#include "../../engine/native/entries.h"
 #include "avro.h"
 #include "lead.h"
 
@@ -13,23 +14,59 @@ static const char *const SLOT_NAMES[SLOTS] = {"event_id", "lead_id",    "occurre
                                               "referrer", "utm_source", "utm_medium",  "utm_campaign", "user_agent",
                                               "ip"};
 
+/* `owner` has the bytes that are read: the Records that `entry` is of; or the record's value, and `entry` is NULL. */
 typedef struct {
     PyObject_VAR_HEAD
-    PyObject *key, *value;
+    PyObject *key, *owner;
+    const Entry *entry;
     long long time, arrival;
     Field fields[1];
 } ViewObject;
 
 static void view_dealloc(ViewObject *self) {
     Py_XDECREF(self->key);
-    Py_XDECREF(self->value);
+    Py_XDECREF(self->owner);
     Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+/* The record's value, a new reference. */
+static PyObject *view_value(const ViewObject *self) {
+    return self->entry ? PyBytes_FromStringAndSize((const char *)self->entry->value, self->entry->value_size)
+                       : Py_NewRef(self->owner);
+}
+
+static PyObject *view_get_value(ViewObject *self, void *Py_UNUSED(closure)) {
+    return view_value(self);
+}
+
+/* An attribute of the record that the view was read from, where that was not an object yet. */
+static PyObject *view_get(ViewObject *self, void *name) {
+    if (!self->entry)
+        return PyErr_Format(PyExc_AttributeError, "the view's record has its %s", (const char *)name);
+    const RecordsObject *records = (RecordsObject *)self->owner;
+    PyObject *record = PySequence_GetItem(self->owner, self->entry - records->entry);
+    PyObject *found = record ? PyObject_GetAttrString(record, name) : NULL;
+    Py_XDECREF(record);
+    return found;
+}
+
+static PyObject *view_get_offset(ViewObject *self, void *name) {
+    return self->entry ? PyLong_FromLongLong(self->entry->offset) : view_get(self, name);
 }
 
 static PyMemberDef view_members[] = {
     {"time", T_LONGLONG, offsetof(ViewObject, time), READONLY, "when it happened (ms), never after its arrival"},
-    {"value", T_OBJECT, offsetof(ViewObject, value), READONLY, "the record's value"},
+    {"timestamp", T_LONGLONG, offsetof(ViewObject, arrival), READONLY, "when it arrived (ms)"},
+    {"key", T_OBJECT, offsetof(ViewObject, key), READONLY, "the record's key"},
     {NULL, 0, 0, 0, NULL}};
+
+static PyGetSetDef view_getters[] = {
+    {"value", (getter)view_get_value, NULL, "the record's value", NULL},
+    {"offset", (getter)view_get_offset, NULL, "the record's offset", "offset"},
+    {"topic", (getter)view_get, NULL, "the record's topic", "topic"},
+    {"partition", (getter)view_get, NULL, "the record's partition", "partition"},
+    {"headers", (getter)view_get, NULL, "the record's headers", "headers"},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 static PyTypeObject ViewType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "streams.fastpath._native.View",
@@ -37,8 +74,9 @@ static PyTypeObject ViewType = {
     .tp_itemsize = sizeof(Field),
     .tp_dealloc = (destructor)view_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "A page view that keeps to all limits, read where it lies.",
+    .tp_doc = "A page view that keeps to all limits, read where it lies; also its record, where that is no object yet.",
     .tp_members = view_members,
+    .tp_getset = view_getters,
 };
 
 typedef struct {
@@ -51,6 +89,7 @@ typedef struct {
     PyObject *prefix[MOST_PREFIXES], *held;
 } DecoderObject;
 
+static PyTypeObject *records_type;
 static PyObject *name_value, *name_key, *name_timestamp;
 
 static void decoder_dealloc(DecoderObject *self) {
@@ -136,66 +175,112 @@ static int64_t prefix_size(const DecoderObject *self, Span value) {
     return -1;
 }
 
-/* A new View, or NULL with no error set when the record is not plainly right: its timestamp may be -1, or anything. */
-static PyObject *view_of(const DecoderObject *self, PyObject *key, PyObject *value, long long arrival) {
-    Field fields[MOST_FIELDS];
-    if (!PyBytes_CheckExact(key) || !PyBytes_CheckExact(value) || !PyBytes_GET_SIZE(key))
-        return NULL;
-    Span raw = bytes_span(value);
+/* Read what is plainly right into `fields`, and when it happened into `time`; false otherwise. */
+static int read_view(const DecoderObject *self, Span key, Span raw, int64_t arrival, Field *fields, int64_t *time) {
     int64_t prefix = raw.size <= self->largest ? prefix_size(self, raw) : -1;
-    if (prefix < 0 || !read_record(raw.at + prefix, raw.at + raw.size, self->shapes, self->count, fields))
-        return NULL;
+    if (key.size <= 0 || prefix < 0 ||
+        !read_record(raw.at + prefix, raw.at + raw.size, self->shapes, self->count, fields))
+        return 0;
     int64_t occurred_at = fields[self->slot[OCCURRED_AT]].size;
-    if (!same(fields[self->slot[SLOT_LEAD_ID]], bytes_span(key)) || !is_ms(arrival) ||
-        arrival - occurred_at > self->oldest)
+    *time = occurred_at < arrival ? occurred_at : arrival;
+    return same(fields[self->slot[SLOT_LEAD_ID]], key) && is_ms(arrival) && arrival - occurred_at <= self->oldest;
+}
+
+/* Takes over the reference to `key`. */
+static PyObject *new_view(const DecoderObject *self, PyObject *key, PyObject *owner, const Entry *entry, int64_t time,
+                          int64_t arrival, const Field *fields) {
+    ViewObject *view = key ? PyObject_NewVar(ViewObject, &ViewType, self->count) : NULL;
+    if (!view) {
+        Py_XDECREF(key);
         return NULL;
-    ViewObject *view = PyObject_NewVar(ViewObject, &ViewType, self->count);
-    if (!view)
-        return NULL;
-    view->key = Py_NewRef(key);
-    view->value = Py_NewRef(value);
-    view->time = occurred_at < arrival ? occurred_at : arrival;
+    }
+    view->key = key;
+    view->owner = Py_NewRef(owner);
+    view->entry = entry;
+    view->time = time;
     view->arrival = arrival;
     memcpy(view->fields, fields, sizeof fields[0] * (size_t)self->count);
     return (PyObject *)view;
 }
 
-static PyObject *decode_one(const DecoderObject *self, PyObject *record, PyObject *otherwise) {
+/* (record, item); takes over both references. */
+static PyObject *pair_of(PyObject *record, PyObject *item) {
+    PyObject *pair = record && item ? PyTuple_New(2) : NULL;
+    if (!pair) {
+        Py_XDECREF(record);
+        Py_XDECREF(item);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, record);
+    PyTuple_SET_ITEM(pair, 1, item);
+    return pair;
+}
+
+/* Takes over the reference to `record`. */
+static PyObject *left_to(PyObject *otherwise, PyObject *record) {
+    return pair_of(record, record ? PyObject_CallOneArg(otherwise, record) : NULL);
+}
+
+static PyObject *decode_entry(const DecoderObject *self, PyObject *owner, Py_ssize_t index, PyObject *otherwise) {
+    const Entry *entry = &((RecordsObject *)owner)->entry[index];
+    Field fields[MOST_FIELDS];
+    int64_t time;
+    Span key = {entry->key, entry->key_size}, value = {entry->value, entry->value_size};
+    if (value.size < 0 || !read_view(self, key, value, entry->timestamp, fields, &time))
+        return left_to(otherwise, PySequence_GetItem(owner, index));
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)key.at, key.size);
+    PyObject *view = new_view(self, bytes, owner, entry, time, entry->timestamp, fields);
+    return pair_of(view, Py_XNewRef(view));
+}
+
+/* A record that is an object: its timestamp may be -1, or anything. */
+static PyObject *decode_object(const DecoderObject *self, PyObject *record, PyObject *otherwise) {
     PyObject *value = PyObject_GetAttr(record, name_value), *key = NULL, *timestamp = NULL, *view = NULL;
+    Field fields[MOST_FIELDS];
+    int64_t time;
     if (value)
         key = PyObject_GetAttr(record, name_key);
     if (key)
         timestamp = PyObject_GetAttr(record, name_timestamp);
-    if (timestamp) {
+    if (timestamp && PyBytes_CheckExact(key) && PyBytes_CheckExact(value)) {
         long long arrival = PyLong_AsLongLong(timestamp);
-        if (arrival != -1 || !PyErr_Occurred())
-            view = view_of(self, key, value, arrival);
+        if ((arrival != -1 || !PyErr_Occurred()) &&
+            read_view(self, bytes_span(key), bytes_span(value), arrival, fields, &time))
+            view = new_view(self, Py_NewRef(key), value, NULL, time, arrival, fields);
     }
     Py_XDECREF(value);
     Py_XDECREF(key);
     Py_XDECREF(timestamp);
-    return view || PyErr_Occurred() ? view : PyObject_CallOneArg(otherwise, record);
+    if (PyErr_Occurred())
+        return NULL;
+    return view ? pair_of(Py_NewRef(record), view) : left_to(otherwise, Py_NewRef(record));
 }
 
 static PyObject *decoder_decode(DecoderObject *self, PyObject *args) {
-    PyObject *records, *otherwise, *list, *views;
-    if (!PyArg_ParseTuple(args, "OO", &records, &otherwise) || !(list = PySequence_Fast(records, "no sequence")))
+    PyObject *records, *otherwise, *list = NULL;
+    if (!PyArg_ParseTuple(args, "OO", &records, &otherwise))
         return NULL;
-    views = PyList_New(0);
-    for (Py_ssize_t i = 0; views && i < PySequence_Fast_GET_SIZE(list); i++) {
-        PyObject *view = decode_one(self, PySequence_Fast_GET_ITEM(list, i), otherwise);
-        if (!view || PyList_Append(views, view) < 0)
-            Py_CLEAR(views);
-        Py_XDECREF(view);
+    int is_raw = Py_TYPE(records) == records_type;
+    if (!is_raw && !(list = PySequence_Fast(records, "no sequence")))
+        return NULL;
+    Py_ssize_t count = is_raw ? ((RecordsObject *)records)->count : PySequence_Fast_GET_SIZE(list);
+    PyObject *pairs = PyList_New(0);
+    for (Py_ssize_t i = 0; pairs && i < count; i++) {
+        PyObject *pair = is_raw ? decode_entry(self, records, i, otherwise)
+                                : decode_object(self, PySequence_Fast_GET_ITEM(list, i), otherwise);
+        if (!pair || PyList_Append(pairs, pair) < 0)
+            Py_CLEAR(pairs);
+        Py_XDECREF(pair);
     }
-    Py_DECREF(list);
-    return views;
+    Py_XDECREF(list);
+    return pairs;
 }
 
 static PyMethodDef decoder_methods[] = {
     {"accept", (PyCFunction)decoder_accept, METH_O, "accept(prefix): values that begin so are of our own schema"},
     {"decode", (PyCFunction)decoder_decode, METH_VARARGS,
-     "decode(records, otherwise): a View for each record, or otherwise(record) where it is not plainly right"},
+     "decode(records, otherwise): (record, View) for each record, or (record, otherwise(record)) where it is not plainly "
+     "right. Of Records, a View is the record, too."},
     {NULL, NULL, 0, NULL}};
 
 static PyTypeObject DecoderType = {

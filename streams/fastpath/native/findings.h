@@ -160,7 +160,9 @@ static int find_matching(StepperObject *self, const ViewObject *view, Findings *
     if (key)
         verdict = Py_XNewRef(PyDict_GetItemWithError(self->verdicts, key));
     if (!verdict && !PyErr_Occurred()) {
-        verdict = PyObject_CallOneArg(self->verdict, view->value);
+        PyObject *value = view_value(view);
+        verdict = value ? PyObject_CallOneArg(self->verdict, value) : NULL;
+        Py_XDECREF(value);
         if (verdict && key && remember(self, self->verdicts, key, verdict) < 0)
             Py_CLEAR(verdict);
     }

@@ -1,6 +1,6 @@
 /* The compiled short way for page views: see streams/fastpath/__init__.py. Two types:
  *
- * Decoder  reads records of page views into View objects, without copying;
+ * Decoder  reads records of page views into View objects, without copying, also from the engine's Records;
  * Stepper  takes views into packed leads, where nothing but numbers changes.
  *
  * All memory that is read belongs to Python objects which are held meanwhile; all reads are checked against ends. Times
@@ -42,7 +42,12 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "See strea
                                     module_methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__native(void) {
-    PyObject *made = PyModule_Create(&module);
+    PyObject *engine = PyImport_ImportModule("streams.engine._native"), *made = NULL;
+    if (engine)
+        records_type = (PyTypeObject *)PyObject_GetAttrString(engine, "Records");
+    Py_XDECREF(engine);
+    if (records_type)
+        made = PyModule_Create(&module);
     name_value = PyUnicode_InternFromString("value");
     name_key = PyUnicode_InternFromString("key");
     name_timestamp = PyUnicode_InternFromString("timestamp");

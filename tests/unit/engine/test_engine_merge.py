@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from counting import CountingLogic, Event
+from counting import CountingLogic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.engine.merge import SETTLE_MS, SourceBuffer, take
+from streams.engine.merge import SETTLE_MS, Decoded, SourceBuffer, take
 from streams.engine.seam import PlainRecord, Record, Unavailable
 
 
-def decode(records: Sequence[Record]) -> list[Event]:
-    return [CountingLogic().decode(record) for record in records]
+def decode(records: Sequence[Record]) -> list[Decoded]:
+    return [(record, CountingLogic().decode(record)) for record in records]
 
 
 def records(topic: str, times: list[int | None], first: int = 0) -> list[PlainRecord]:

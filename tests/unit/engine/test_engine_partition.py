@@ -4,6 +4,7 @@ import pytest
 from counting import SILENCE_MS, Count, CountingLogic
 from hypothesis import given
 from hypothesis import strategies as st
+from record_batches import last_of
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
@@ -20,7 +21,7 @@ def batch_of(state: PartitionState, *events: tuple[bytes, int]) -> Effects:
     items = [(record, LOGIC.decode(record)) for record in records]
     batch = StateBatch(state, LOGIC)
     batch.run(items, Clock("wall", 1000))
-    return batch.effects(items)
+    return batch.effects(last_of(items))
 
 
 def test_nothing_of_a_batch_shows_before_it_is_applied() -> None:
@@ -65,7 +66,7 @@ def test_keys_are_counted_by_label_and_bytes_as_a_look_at_all_of_them_would(
         if number % 3 == 2:  # what is silent for long is deleted
             batch = StateBatch(state, LOGIC)
             batch.run_due(state.take_due(2**60, 1), 2**60)
-            state.apply(batch.effects([]))
+            state.apply(batch.effects({}))
     counted = {label: count for label, count in (state.labels or {}).items() if count}
     bytes_held, state.labels = state.bytes, None
     state.restored()
@@ -78,7 +79,7 @@ def test_a_key_that_was_made_and_deleted_in_one_batch_leaves_no_trace() -> None:
     batch.put(b"a", Count(1, 1), None)
     batch.delete(b"a")
     assert batch.get(b"a") is None
-    assert batch.effects([]).changed == {}
+    assert batch.effects({}).changed == {}
 
 
 def test_a_deleted_key_is_a_tombstone_and_can_come_back() -> None:
@@ -86,7 +87,7 @@ def test_a_deleted_key_is_a_tombstone_and_can_come_back() -> None:
     state.values[b"a"] = wrap(LOGIC.pack(Count(5, 5)), None)
     batch = StateBatch(state, LOGIC)
     batch.delete(b"a")
-    assert batch.effects([]).changed == {b"a": None}
+    assert batch.effects({}).changed == {b"a": None}
     batch.put(b"a", Count(1, 9), None)
     assert batch.get(b"a") == Count(1, 9)
 
@@ -130,7 +131,7 @@ def test_what_is_due_runs_and_commits_like_a_record() -> None:
     at = SILENCE_MS + 200
     batch = StateBatch(state, LOGIC)
     batch.run_due(state.take_due(at, 9), at)
-    effects = batch.effects([])
+    effects = batch.effects({})
     assert effects == Effects(
         3,
         [Output("counted", b"a", b"silent 2")],
@@ -158,7 +159,7 @@ def woken(state: PartitionState, logic: CountingLogic, limit: int) -> list[bytes
     due = state.take_due(200, limit)
     logic.begin(batch)
     batch.run_due(due, 200)
-    effects = batch.effects([])
+    effects = batch.effects({})
     state.apply(effects)
     return [output.key for output in effects.outputs]
 

@@ -14,6 +14,7 @@ from both_ways import CODEC, SHIPPED, Way, stream, views
 from handmade import DAY, MINUTE, START
 from hypothesis import given
 from hypothesis import strategies as st
+from record_batches import as_fetched
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
@@ -101,11 +102,14 @@ def _taken(way: Way, key: bytes, envelope: bytes, record: PlainRecord, stream_ti
     way.state.values = {key: envelope}
     way.state.stream_time = stream_time
     shortcut, decode = way.logic.shortcut, way.logic.decode
-    items = [decode(record)] if shortcut is None else shortcut.decode([record], decode)
+    if shortcut is None:
+        items = [(record, decode(record))]
+    else:
+        items = shortcut.decode(as_fetched([record]) if record.timestamp % 2 else [record], decode)
     batch = StateBatch(way.state, way.logic)
     way.logic.begin(batch)
-    batch.run([(record, items[0])], Clock("wall", MINUTE))
-    return batch.effects([])
+    batch.run(items, Clock("wall", MINUTE))
+    return batch.effects({})
 
 
 @given(st.integers(0, 2**32))
@@ -115,7 +119,7 @@ def test_a_damaged_lead_goes_the_long_way_or_comes_to_the_same(seed: int) -> Non
     for way in (short, long):
         first = StateBatch(way.state, way.logic)
         way.logic.begin(first)
-        way.state.apply(first.effects([]))
+        way.state.apply(first.effects({}))
     for _ in range(20):
         key, payload = dice.choice(_leads())
         payload = _damaged(dice, payload)
@@ -149,7 +153,7 @@ def test_the_short_way_is_gone_with_leads_that_are_changed_a_little() -> None:
     way = Way(MODEL, True)
     first = StateBatch(way.state, way.logic)
     way.logic.begin(first)
-    way.state.apply(first.effects([]))
+    way.state.apply(first.effects({}))
     dice, taken = Random(1), 0
     for key, payload in _leads():
         lead = unpack(payload)

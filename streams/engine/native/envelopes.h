@@ -1,42 +1,13 @@
-/* What a batch does once for each key that changed, compiled: envelope.wrap and the loop of PartitionState.apply.
+/* What a batch does once for each key that changed: envelope.wrap and the loop of PartitionState.apply.
  * The Python in those modules says what it is; the tests hold the two together. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-#include <string.h>
+#ifndef LEADSTREAM_ENVELOPES_H
+#define LEADSTREAM_ENVELOPES_H
+
+#include "crc.h"
 
 #define HEAD_SIZE 13
 /* From this version on the checksum covers the due time. */
 #define CHECKS_DUE_TIME 3
-
-static uint32_t crc_table[8][256];
-
-/* CRC-32 as zlib has it, eight bytes at a time (M. Kounavis, F. Berry, "A Systematic Approach to Building High
- * Performance Software-based CRC Generators", 2005). */
-static void make_crc_table(void) {
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t crc = i;
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-        crc_table[0][i] = crc;
-    }
-    for (int slice = 1; slice < 8; slice++)
-        for (int i = 0; i < 256; i++)
-            crc_table[slice][i] = crc_table[slice - 1][i] >> 8 ^ crc_table[0][crc_table[slice - 1][i] & 0xff];
-}
-
-static uint32_t crc32_of(uint32_t before, const uint8_t *p, Py_ssize_t size) {
-    uint32_t crc = ~before;
-    for (; size >= 8; size -= 8, p += 8) {
-        uint32_t low = crc ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
-        crc = crc_table[7][low & 0xff] ^ crc_table[6][low >> 8 & 0xff] ^ crc_table[5][low >> 16 & 0xff] ^
-              crc_table[4][low >> 24] ^ crc_table[3][p[4]] ^ crc_table[2][p[5]] ^ crc_table[1][p[6]] ^
-              crc_table[0][p[7]];
-    }
-    while (size--)
-        crc = crc >> 8 ^ crc_table[0][(crc ^ *p++) & 0xff];
-    return ~crc;
-}
 
 static void put_big(uint8_t *at, uint64_t number, int bytes) {
     while (bytes--)
@@ -57,8 +28,8 @@ static PyObject *wrapped(uint8_t version, PyObject *payload, PyObject *due) {
     memcpy(to + HEAD_SIZE, PyBytes_AS_STRING(payload), (size_t)size);
     to[0] = version;
     put_big(to + 1, (uint64_t)at, 8);
-    uint32_t before = version >= CHECKS_DUE_TIME ? crc32_of(0, to + 1, 8) : 0;
-    put_big(to + 9, crc32_of(before, to + HEAD_SIZE, size), 4);
+    uint32_t before = version >= CHECKS_DUE_TIME ? crc_of(&crc32_ieee, 0, to + 1, 8) : 0;
+    put_big(to + 9, crc_of(&crc32_ieee, before, to + HEAD_SIZE, size), 4);
     return envelope;
 }
 
@@ -143,19 +114,4 @@ static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
     return Py_BuildValue("Nn", timers, grown);
 }
 
-static PyMethodDef methods[] = {
-    {"wrap_all", wrap_all, METH_VARARGS, "wrap_all(version, packed, changed): (payload, due) by key, into envelopes"},
-    {"apply_all", apply_all, METH_VARARGS,
-     "apply_all(versions, values, changed, taken): put changed into values; the (due, key) timers, and the growth"},
-    {NULL, NULL, 0, NULL}};
-
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "See streams/engine/envelopes.py.", -1, methods,
-                                    NULL, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__native(void) {
-    PyObject *made = PyModule_Create(&module);
-    make_crc_table();
-    if (made && PyModule_AddIntConstant(made, "REVISION", LEADSTREAM_REVISION) < 0)
-        Py_CLEAR(made);
-    return made;
-}
+#endif
