@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
-from streams.engine.envelopes import wrap_all
+from streams.engine.envelopes import seal_all
 from streams.engine.merge import Decoded
 from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, Logic, Output, Progress
@@ -40,7 +40,7 @@ class StateBatch:
         self._logic = logic
         self._objects: dict[bytes, Any] = {}
         self._dirty: dict[bytes, int | None] = {}
-        self.packed: dict[bytes, tuple[bytes, int | None]] = {}
+        self.packed: dict[bytes, bytes] = {}
         self._labels: dict[bytes, str] = {}
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
@@ -65,7 +65,7 @@ class StateBatch:
             return None if found is _DELETED else found
         packed = self.packed.pop(key, None)
         if packed is not None:
-            payload, self._dirty[key] = packed
+            payload, self._dirty[key] = packed[PAYLOAD:], due_of(packed)
         else:
             value = self._state.values.get(key)
             if value is None:
@@ -88,7 +88,7 @@ class StateBatch:
         if key in self._dirty:
             return self._dirty[key]
         if key in self.packed:
-            return self.packed[key][1]
+            return due_of(self.packed[key])
         value = self._state.values.get(key)
         return None if value is None else due_of(value)
 
@@ -124,7 +124,13 @@ class StateBatch:
         place = 0
         while place < len(items):
             if shortcut is not None:
-                place, time, arrival = shortcut.run(items, place, self)
+                began_at = self.stream_time
+                place, time, arrival, left = shortcut.run(items, place, self)
+                for at, before in left:
+                    record, item = items[at]
+                    self.stream_time = before
+                    handle(record, item, self)
+                self.stream_time = began_at
                 if time is not None and arrival is not None:
                     self.stream_time = time
                     self.live = clock.is_live(time, arrival)
@@ -145,8 +151,8 @@ class StateBatch:
         waking = self._wakes or state.waking
         labels = dict(state.labels or ())
         changed = dict(self._changed(labels))
-        wrap_all(self.packed, changed)
         made = len(self.packed) - sum(map(state.values.__contains__, self.packed))
+        seal_all(self.packed, changed)
         if made and self._logic.shortcut is not None:
             label = self._logic.shortcut.label
             labels[label] = labels.get(label, 0) + made

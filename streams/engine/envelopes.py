@@ -1,32 +1,31 @@
-"""What a batch does once for each key that changed: into envelopes, and into the state. Compiled where that could be
-done at installation (`native/envelopes.h`); here is what it means.
+"""What a batch does once for each key that changed: envelopes are sealed, and put into the state. Compiled where that
+could be done at installation (`native/envelopes.h`); here is what it means.
 """
 
 from __future__ import annotations
 
 from streams.engine import envelope
 from streams.engine.compiled import compiled
-from streams.engine.envelope import READ, due_of, wrap
+from streams.engine.envelope import PAYLOAD, READ, due_of, wrap
 
 _native = compiled("streams.engine._native")
 _VERSIONS = bytes(READ)
 
-Packed = dict[bytes, tuple[bytes, int | None]]
 Changed = dict[bytes, bytes | None]
 
 
-def wrap_all(packed: Packed, changed: Changed) -> None:
-    """Put each key's (packed state, due time in ms or None) into its envelope, and that into `changed`."""
+def seal_all(packed: dict[bytes, bytes], changed: Changed) -> None:
+    """Put each key's envelope into `changed`, sealed: it was written without a checksum, and of any version."""
     if _native is not None:
-        _native.wrap_all(envelope.VERSION, packed, changed)
+        _native.seal_all(envelope.VERSION, packed, changed)
     else:
-        plain_wrap_all(packed, changed)
+        plain_seal_all(packed, changed)
 
 
-def plain_wrap_all(packed: Packed, changed: Changed) -> None:
-    """`wrap_all` in plain words."""
-    for key, (payload, due) in packed.items():
-        changed[key] = wrap(payload, due)
+def plain_seal_all(packed: dict[bytes, bytes], changed: Changed) -> None:
+    """`seal_all` in plain words."""
+    for key, unsealed in packed.items():
+        changed[key] = wrap(unsealed[PAYLOAD:], due_of(unsealed))
 
 
 Applied = tuple[list[tuple[int, bytes]], int]

@@ -192,8 +192,8 @@ class PackedBatch(Protocol):
     """A batch as a `Shortcut` sees it: state as the bytes that are kept.
 
     `values` are the committed envelopes by key, never to be changed; `packed` is what a shortcut put into this batch,
-    (packed state, due time in ms or None) by key, and goes before them; of the keys in `opened` the state is in the
-    logic's hands for the rest of the batch.
+    envelopes whose checksum is still to come, and goes before them; of the keys in `opened` the state is in the logic's
+    hands for the rest of the batch.
     """
 
     @property
@@ -201,7 +201,7 @@ class PackedBatch(Protocol):
     @property
     def opened(self) -> Mapping[bytes, Any]: ...
     @property
-    def packed(self) -> dict[bytes, tuple[bytes, int | None]]: ...
+    def packed(self) -> dict[bytes, bytes]: ...
     @property
     def partition(self) -> int: ...
     @property
@@ -220,9 +220,13 @@ class Shortcut(Protocol):
     def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[tuple[Record, Any]]:
         """Each record of a chunk with its item, by `otherwise` where the logic must look."""
 
-    def run(self, items: list[Any], start: int, batch: PackedBatch) -> tuple[int, int | None, int | None]:
-        """Handle (record, item) pairs from `start` on, as far as it goes. Returns the place of the first that is left,
-        and where stream time moved, its new value and the arrival of the record that set it (ms).
+    def run(
+        self, items: list[Any], start: int, batch: PackedBatch
+    ) -> tuple[int, int | None, int | None, list[tuple[int, int | None]]]:
+        """Handle (record, item) pairs from `start` on, as far as it goes. Returns the place where it ended; where
+        stream time moved, its new value and the arrival of the record that set it (ms); and the places of those before
+        the end that are left to `handle`, in order, each with the stream time before it. What is left of a key comes
+        after all that was done for it, and touches no other key.
         """
 
 

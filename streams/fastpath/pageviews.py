@@ -9,6 +9,7 @@ from ipaddress import IPv4Network
 from types import ModuleType
 from typing import Any, Protocol
 
+from streams.engine import envelope
 from streams.engine.compiled import compiled
 from streams.engine.envelope import READ
 from streams.engine.seam import Item, PackedBatch, Record
@@ -103,15 +104,15 @@ class PageViews:
 
     def run(
         self, items: list[tuple[Record, Item]], start: int, batch: PackedBatch
-    ) -> tuple[int, int | None, int | None]:
-        """Take views into their leads up to one that takes more: see `engine.seam.Shortcut`."""
-        place, time, arrival = self._stepper.run(
+    ) -> tuple[int, int | None, int | None, list[tuple[int, int | None]]]:
+        """Take views into their leads, but those that take more: see `engine.seam.Shortcut`."""
+        place, time, arrival, left = self._stepper.run(
             items, start, batch.values, batch.opened, batch.packed, batch.stream_time, batch.partition
         )
         if place > start:
             for reason, records in self._stepper.take_ignored().items():
                 self._counter.ignored(reason, records, batch.partition)
-        return place, time, arrival
+        return place, time, arrival, left
 
 
 def _described(reader: ViewReader, model: Model, partitions: int) -> dict[str, Any]:
@@ -156,6 +157,7 @@ def _described(reader: ViewReader, model: Model, partitions: int) -> dict[str, A
         "checks_internal": bool(noise.internal),
         "looked_at": tuple(sorted(looked_at)),
         "versions": bytes(READ),
+        "version": envelope.VERSION,
         "partitions": partitions,
         "remembered": _REMEMBERED,
         "verdict": verdict,

@@ -1,4 +1,4 @@
-/* What a batch does once for each key that changed: envelope.wrap and the loop of PartitionState.apply.
+/* What a batch does once for each key that changed: the seals of envelopes and the loop of PartitionState.apply.
  * The Python in those modules says what it is; the tests hold the two together. */
 #ifndef LEADSTREAM_ENVELOPES_H
 #define LEADSTREAM_ENVELOPES_H
@@ -14,40 +14,53 @@ static void put_big(uint8_t *at, uint64_t number, int bytes) {
         *at++ = (uint8_t)(number >> (8 * bytes));
 }
 
-static PyObject *wrapped(uint8_t version, PyObject *payload, PyObject *due) {
-    if (!PyBytes_Check(payload))
-        return PyErr_Format(PyExc_TypeError, "a payload is bytes");
-    long long at = due == Py_None ? 0 : PyLong_AsLongLong(due);
-    if (at == -1 && PyErr_Occurred())
-        return NULL;
-    Py_ssize_t size = PyBytes_GET_SIZE(payload);
-    PyObject *envelope = PyBytes_FromStringAndSize(NULL, HEAD_SIZE + size);
-    if (!envelope)
-        return NULL;
-    uint8_t *to = (uint8_t *)PyBytes_AS_STRING(envelope);
-    memcpy(to + HEAD_SIZE, PyBytes_AS_STRING(payload), (size_t)size);
-    to[0] = version;
-    put_big(to + 1, (uint64_t)at, 8);
-    uint32_t before = version >= CHECKS_DUE_TIME ? crc_of(&crc32_ieee, 0, to + 1, 8) : 0;
-    put_big(to + 9, crc_of(&crc32_ieee, before, to + HEAD_SIZE, size), 4);
-    return envelope;
+/* One that nobody else has seen is sealed where it lies. */
+static PyObject *sealable(PyObject *envelope) {
+    if (Py_REFCNT(envelope) == 1)
+        return Py_NewRef(envelope);
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(envelope), PyBytes_GET_SIZE(envelope));
 }
 
-static PyObject *wrap_all(PyObject *Py_UNUSED(module), PyObject *args) {
-    PyObject *packed, *changed, *key, *pair;
-    Py_ssize_t place = 0;
+static void seal(uint8_t version, PyObject *envelope) {
+    uint8_t *to = (uint8_t *)PyBytes_AS_STRING(envelope);
+    Py_ssize_t size = PyBytes_GET_SIZE(envelope) - HEAD_SIZE;
+    to[0] = version;
+    uint32_t before = version >= CHECKS_DUE_TIME ? crc_of(&crc32_ieee, 0, to + 1, 8) : 0;
+    put_big(to + 9, crc_of(&crc32_ieee, before, to + HEAD_SIZE, size), 4);
+}
+
+/* The checksums are most of it, and need nothing of Python's. */
+static PyObject *seal_all(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *packed, *changed, *key, *envelope;
+    Py_ssize_t place = 0, count = 0, i = 0;
     unsigned char version;
     if (!PyArg_ParseTuple(args, "bO!O!", &version, &PyDict_Type, &packed, &PyDict_Type, &changed))
         return NULL;
-    while (PyDict_Next(packed, &place, &key, &pair)) {
-        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2)
-            return PyErr_Format(PyExc_TypeError, "a packed state is (payload, due)");
-        PyObject *envelope = wrapped(version, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
-        int failed = !envelope || PyDict_SetItem(changed, key, envelope) < 0;
-        Py_XDECREF(envelope);
-        if (failed)
-            return NULL;
+    PyObject **sealed = PyMem_New(PyObject *, (size_t)PyDict_GET_SIZE(packed) + 1);
+    if (!sealed)
+        return PyErr_NoMemory();
+    while (PyDict_Next(packed, &place, &key, &envelope)) {
+        if (!PyBytes_Check(envelope) || PyBytes_GET_SIZE(envelope) < HEAD_SIZE)
+            PyErr_SetString(PyExc_TypeError, "not an envelope");
+        else if ((sealed[count] = sealable(envelope)))
+            count++;
+        if (PyErr_Occurred())
+            break;
     }
+    if (!PyErr_Occurred()) {
+        Py_BEGIN_ALLOW_THREADS
+        for (i = 0; i < count; i++)
+            seal(version, sealed[i]);
+        Py_END_ALLOW_THREADS
+        for (i = place = 0; PyDict_Next(packed, &place, &key, &envelope) && i < count; i++)
+            if (PyDict_SetItem(changed, key, sealed[i]) < 0)
+                break;
+    }
+    for (i = 0; i < count; i++)
+        Py_DECREF(sealed[i]);
+    PyMem_Free(sealed);
+    if (PyErr_Occurred())
+        return NULL;
     Py_RETURN_NONE;
 }
 

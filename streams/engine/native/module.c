@@ -7,7 +7,8 @@
 #include "records.h"
 
 static PyMethodDef methods[] = {
-    {"wrap_all", wrap_all, METH_VARARGS, "wrap_all(version, packed, changed): (payload, due) by key, into envelopes"},
+    {"seal_all", seal_all, METH_VARARGS,
+     "seal_all(version, packed, changed): put the envelopes of packed into changed, with version and checksum"},
     {"apply_all", apply_all, METH_VARARGS,
      "apply_all(versions, values, changed, taken): put changed into values; the (due, key) timers, and the growth"},
     {"batches", batches, METH_O,

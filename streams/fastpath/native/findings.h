@@ -6,45 +6,50 @@
 
 #define LONGEST_REMEMBERED 1000
 
-/* What follows answers 1 for yes, 0 for no, -1 with an error set. */
+/* What follows is called without the interpreter's lock, and takes it to ask. It answers 1 for yes, 0 for no, -1 with an
+ * error set. */
 
-static int ask(PyObject *callable, PyObject *one, PyObject *other) {
-    PyObject *answer = one && other ? PyObject_CallFunctionObjArgs(callable, one, other, NULL)
-                       : one        ? PyObject_CallOneArg(callable, one)
-                                    : NULL;
-    int truth = answer ? PyObject_IsTrue(answer) : -1;
-    Py_XDECREF(answer);
-    return truth;
+static void take_lock(StepperObject *self) {
+    PyEval_RestoreThread(self->thread);
+}
+
+static void let_lock_go(StepperObject *self) {
+    self->thread = PyEval_SaveThread();
 }
 
 static PyObject *text_of(Span text) {
     return PyUnicode_DecodeUTF8((const char *)text.at, text.size, NULL);
 }
 
-static int remember(StepperObject *self, PyObject *known, PyObject *key, PyObject *answer) {
-    if (PyDict_GET_SIZE(known) >= self->remembered)
-        PyDict_Clear(known);
-    return PyDict_SetItem(known, key, answer);
+/* `other` may be null. */
+static int ask(StepperObject *self, PyObject *callable, Span one, Span other) {
+    take_lock(self);
+    PyObject *first = text_of(one), *second = first && other.at ? text_of(other) : NULL, *answer = NULL;
+    if (second)
+        answer = PyObject_CallFunctionObjArgs(callable, first, second, NULL);
+    else if (first && !PyErr_Occurred())
+        answer = PyObject_CallOneArg(callable, first);
+    int truth = answer ? PyObject_IsTrue(answer) : -1;
+    self->failed |= truth < 0;
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    Py_XDECREF(answer);
+    let_lock_go(self);
+    return truth;
 }
 
 /* A yes or no about a text, remembered where it is not too long. */
-static int ask_once(StepperObject *self, PyObject *known, PyObject *callable, Span text) {
-    PyObject *key = text.size <= LONGEST_REMEMBERED ? PyBytes_FromStringAndSize((const char *)text.at, text.size) : NULL;
-    if (PyErr_Occurred())
-        return -1;
-    PyObject *found = key ? PyDict_GetItemWithError(known, key) : NULL;
-    int answer;
-    if (found) {
-        answer = found == Py_True;
-    } else {
-        PyObject *asked = PyErr_Occurred() ? NULL : text_of(text);
-        answer = ask(callable, asked, NULL);
-        Py_XDECREF(asked);
-        if (answer >= 0 && key && remember(self, known, key, answer ? Py_True : Py_False) < 0)
-            answer = -1;
-    }
-    Py_XDECREF(key);
-    return answer;
+static int ask_once(StepperObject *self, Remembered *known, PyObject *callable, Span text) {
+    if (text.size > LONGEST_REMEMBERED)
+        return ask(self, callable, text, NO_SPAN);
+    Py_hash_t hash = hash_of(text);
+    const Answer *found = recall(known, text, hash);
+    if (found)
+        return found->number[0];
+    int truth = ask(self, callable, text, NO_SPAN);
+    if (truth >= 0)
+        remember(known, text, hash, &(Answer){1, {truth}});
+    return truth;
 }
 
 /* An IPv4 address as it is always written. */
@@ -68,7 +73,7 @@ static int dotted_quad(Span text, uint32_t *address) {
 static int is_internal(StepperObject *self, Span ip) {
     uint32_t address;
     if (!dotted_quad(ip, &address))
-        return ask_once(self, self->internals, self->is_internal, ip);
+        return ask_once(self, &self->internals, self->is_internal, ip);
     for (int i = 0; i < self->networks; i++)
         if ((address & self->network[i].mask) == self->network[i].network)
             return 1;
@@ -87,7 +92,7 @@ static int find_noise(StepperObject *self, const ViewObject *view, enum Reason *
             return internal < 0 ? 0 : 1;
     }
     if (self->checks_bots && agent.size > 0) {
-        int bot = ask_once(self, self->bots, self->is_bot, agent);
+        int bot = ask_once(self, &self->bots, self->is_bot, agent);
         if (bot < 0)
             return 0;
         if (bot)
@@ -131,76 +136,83 @@ static int on_same_host(StepperObject *self, Span one, Span other) {
         }
         return 1;
     }
-    PyObject *first = text_of(one), *second = first ? text_of(other) : NULL;
-    int answer = second ? ask(self->same_host, first, second) : -1;
-    Py_XDECREF(first);
-    Py_XDECREF(second);
-    return answer;
+    return ask(self, self->same_host, one, other);
 }
 
-/* What the verdict depends on, as one key. NULL without an error: too long to be remembered. */
-static PyObject *verdict_key(const StepperObject *self, const ViewObject *view) {
-    uint8_t key[LONGEST_REMEMBERED];
-    Writer out = {key, key, key + sizeof key, 0};
+/* What the verdict depends on, as one key. False: too long to be remembered. */
+static int verdict_key(const StepperObject *self, const ViewObject *view, Writer *out) {
     for (int i = 0; i < self->looked_at_count; i++) {
         Field field = view->fields[self->looked_at[i]];
         if (!field.at)
-            write_nil(&out);
+            write_nil(out);
         else if (self->decoder->shapes[self->looked_at[i]].is_text)
-            write_text(&out, field);
+            write_text(out, field);
         else
-            write_int(&out, field.size);
+            write_int(out, field.size);
     }
-    return out.full ? NULL : PyBytes_FromStringAndSize((const char *)key, out.at - key);
+    return !out->full;
 }
 
-/* The indexes of the rules that give. False: an error, or (none set) more than there is room for. */
-static int find_matching(StepperObject *self, const ViewObject *view, Findings *found) {
-    PyObject *key = verdict_key(self, view), *verdict = NULL;
-    if (key)
-        verdict = Py_XNewRef(PyDict_GetItemWithError(self->verdicts, key));
-    if (!verdict && !PyErr_Occurred()) {
-        PyObject *value = view_value(view);
-        verdict = value ? PyObject_CallOneArg(self->verdict, value) : NULL;
-        Py_XDECREF(value);
-        if (verdict && key && remember(self, self->verdicts, key, verdict) < 0)
-            Py_CLEAR(verdict);
-    }
-    Py_XDECREF(key);
-    if (!verdict)
-        return 0;
-    int fits = PyTuple_Check(verdict) && PyTuple_GET_SIZE(verdict) <= MOST_MATCHES;
-    found->matches = fits ? (int)PyTuple_GET_SIZE(verdict) : 0;
-    found->matching = self->matching;
-    for (int i = 0; i < found->matches; i++) {
+/* The indexes of the rules that give, of Python. False: an error, or (none set) more than there is room for. */
+static int ask_verdict(StepperObject *self, const ViewObject *view, Answer *found) {
+    take_lock(self);
+    PyObject *value = view_value(view), *verdict = value ? PyObject_CallOneArg(self->verdict, value) : NULL;
+    int fits = verdict && PyTuple_Check(verdict) && PyTuple_GET_SIZE(verdict) <= MOST_MATCHES;
+    found->count = fits ? (int)PyTuple_GET_SIZE(verdict) : 0;
+    for (int i = 0; i < found->count; i++) {
         long index = PyLong_AsLong(PyTuple_GET_ITEM(verdict, i));
         if (index < 0 || index >= self->model.rules)
             fits = 0;
-        self->matching[i] = (int)index;
+        found->number[i] = (int)index;
     }
-    Py_DECREF(verdict);
+    self->failed |= PyErr_Occurred() != NULL;
+    Py_XDECREF(value);
+    Py_XDECREF(verdict);
+    let_lock_go(self);
     return fits;
 }
 
-/* due.watched, remembered for each kind of lead. NULL with an error set, or without one when there is no room. */
+/* The same, remembered. */
+static int find_matching(StepperObject *self, const ViewObject *view, Answer *found) {
+    uint8_t room[LONGEST_REMEMBERED];
+    Writer out = {room, room, room + sizeof room, 0};
+    if (!verdict_key(self, view, &out))
+        return ask_verdict(self, view, found);
+    Span key = {room, out.at - room};
+    Py_hash_t hash = hash_of(key);
+    const Answer *known = recall(&self->verdicts, key, hash);
+    if (known) {
+        *found = *known;
+        return 1;
+    }
+    if (!ask_verdict(self, view, found))
+        return 0;
+    remember(&self->verdicts, key, hash, found);
+    return 1;
+}
+
+/* due.watched, remembered for each kind of lead. NULL: an error, or (none set) more than there is room for. */
 static const Watched *watched_of(StepperObject *self, int is_visitor, int low_touch, double fit) {
     for (int i = 0; i < self->watched_count; i++) {
         const Watched *one = &self->watched[i];
         if (one->is_visitor == is_visitor && one->low_touch == low_touch && one->fit == fit)
             return one;
     }
-    PyObject *answer = PyObject_CallFunction(self->watched_by, "sid", is_visitor ? "visitor" : "lead", low_touch, fit);
-    if (!answer)
-        return NULL;
     if (self->watched_count == MOST_WATCHED)
         self->watched_count = 0;
     Watched *one = &self->watched[self->watched_count];
     *one = (Watched){.is_visitor = is_visitor, .low_touch = low_touch, .fit = fit};
-    int fits = PyTuple_Check(answer) && PyTuple_GET_SIZE(answer) <= MOST_THRESHOLDS;
+    take_lock(self);
+    PyObject *answer =
+        PyObject_CallFunction(self->watched_by, "sid", is_visitor ? "visitor" : "lead", low_touch, fit);
+    int fits = answer && PyTuple_Check(answer) && PyTuple_GET_SIZE(answer) <= MOST_THRESHOLDS;
     for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(answer); i++)
         one->thresholds[one->count++] = PyFloat_AsDouble(PyTuple_GET_ITEM(answer, i));
-    Py_DECREF(answer);
-    if (!fits || PyErr_Occurred())
+    Py_XDECREF(answer);
+    self->failed |= PyErr_Occurred() != NULL;
+    fits = fits && !self->failed;
+    let_lock_go(self);
+    if (!fits)
         return NULL;
     self->watched_count++;
     return one;

@@ -228,12 +228,12 @@ static double measured(const Rule *rule, const View *view) {
 }
 
 /* interest.score_event. False: SLOW. */
-static int score_event(Lead *lead, const Model *model, const View *view, const Findings *found, Writer *room,
+static int score_event(Lead *lead, const Model *model, const View *view, const Answer *found, Writer *room,
                        enum Reason *ignored) {
     int64_t day = view->occurred_at / DAY_MS, oldest = lead->as_of / DAY_MS - model->max_age_days;
     int limited = 0, scored = 0;
-    for (int i = 0; i < found->matches; i++) {
-        const Rule *rule = &model->rule[found->matching[i]];
+    for (int i = 0; i < found->count; i++) {
+        const Rule *rule = &model->rule[found->number[i]];
         if (rule->at_most >= 0) {
             int64_t times = given_on(limit_of(lead, rule->name), day);
             if (times < 0)
@@ -252,7 +252,7 @@ static int score_event(Lead *lead, const Model *model, const View *view, const F
         if (!contribute(lead, model, rule, view, points, room))
             return 0;
     }
-    *ignored = scored ? NO_REASON : !found->matches ? UNMATCHED : limited ? EXHAUSTED : ZERO;
+    *ignored = scored ? NO_REASON : !found->count ? UNMATCHED : limited ? EXHAUSTED : ZERO;
     return 1;
 }
 

@@ -8,6 +8,8 @@
 #define ROOM_BYTES (256 * 1024)
 #define MOST_WATCHED 64
 #define MOST_NETWORKS 64
+/* As many as the engine handles at a time. */
+#define MOST_VIEWS 1024
 
 typedef struct {
     int is_visitor, low_touch, count;
@@ -18,21 +20,54 @@ typedef struct {
     uint32_t network, mask;
 } Network;
 
+/* What is known of a key in a window: views go from state to state, in `room` once there is a new one. */
+typedef struct {
+    PyObject *key, *owner; /* of what `state` was at first; NULL where nobody was known */
+    Py_hash_t hash;
+    Span state;
+    int64_t due; /* 0: never */
+    int is_closed, is_changed;
+    uint8_t *room;
+    int64_t room_size;
+} Slot;
+
+/* A view that is left to Python, and the stream time before it. */
+typedef struct {
+    int place, has_time;
+    int64_t stream_time;
+} Left;
+
+typedef struct {
+    int count, slots, left;
+    ViewObject *view[MOST_VIEWS];
+    Slot *at[MOST_VIEWS], slot[MOST_VIEWS];
+    Left left_one[MOST_VIEWS];
+    uint16_t table[2 * MOST_VIEWS]; /* by hash: a slot's place plus one, 0 for none */
+} Window;
+
+/* Where leads are, and whose they are. */
+typedef struct {
+    PyObject *values, *opened, *packed;
+    int partition;
+} Places;
+
 typedef struct {
     PyObject_HEAD
     DecoderObject *decoder;
     PyObject *versions; /* of envelopes, a byte each */
     PyObject *held; /* owns the bytes that spans of the model point into */
     PyObject *verdict, *is_bot, *is_internal, *same_host, *watched_by;
-    PyObject *verdicts, *bots, *internals;
+    Remembered verdicts, bots, internals;
+    PyThreadState *thread; /* while the interpreter's lock is let go */
     int looked_at_count, looked_at[MOST_FIELDS];
-    int checks_bots, checks_internal, networks, partitions, remembered;
+    int checks_bots, checks_internal, networks, partitions, version;
     Network network[MOST_NETWORKS];
     Model model;
     Watched watched[MOST_WATCHED];
     int watched_count;
     long long ignored[REASONS];
-    int matching[MOST_MATCHES], is_running;
+    int is_running, failed; /* failed: an error is set */
+    Window window;
     Lead lead;
     uint8_t room[ROOM_BYTES], out[ROOM_BYTES];
 } StepperObject;
@@ -46,9 +81,11 @@ static void stepper_dealloc(StepperObject *self) {
     Py_XDECREF(self->is_internal);
     Py_XDECREF(self->same_host);
     Py_XDECREF(self->watched_by);
-    Py_XDECREF(self->verdicts);
-    Py_XDECREF(self->bots);
-    Py_XDECREF(self->internals);
+    forget(&self->verdicts);
+    forget(&self->bots);
+    forget(&self->internals);
+    for (int i = 0; i < MOST_VIEWS; i++)
+        free(self->window.slot[i].room);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -202,24 +239,25 @@ static int stepper_init(StepperObject *self, PyObject *args, PyObject *kwargs) {
     static char *names[] = {
         "decoder",  "identity",     "lead_fields",  "fresh",       "groups",   "rules",       "paths",
         "bands",    "lowest_band",  "cells",        "thresholds",  "inactive_after", "times", "limits",
-        "networks", "checks_bots",  "checks_internal", "looked_at", "versions", "partitions",  "remembered",
+        "networks", "checks_bots",  "checks_internal", "looked_at", "versions", "version", "partitions",  "remembered",
         "verdict",  "is_bot",       "is_internal",  "same_host",   "watched",  NULL};
     PyObject *decoder, *identity, *lead_fields, *fresh, *groups, *rules, *paths, *bands, *lowest, *cells, *inactive,
         *networks, *looked_at, *versions, *verdict, *is_bot, *is_internal, *same_host, *watched;
     Model *model = &self->model;
     long long ttl, grace;
+    int remembered;
     if (self->held) {
         PyErr_SetString(PyExc_RuntimeError, "a Stepper is made once");
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$O!UO!SO!O!O!O!UO!(ddddd)O(LL)(iiii)O!ppO!SiiOOOOO", names, &DecoderType, &decoder,
+            args, kwargs, "$O!UO!SO!O!O!O!UO!(ddddd)O(LL)(iiii)O!ppO!SiiiOOOOO", names, &DecoderType, &decoder,
             &identity, &PyTuple_Type, &lead_fields, &fresh, &PyTuple_Type, &groups, &PyTuple_Type, &rules,
             &PyTuple_Type, &paths, &PyTuple_Type, &bands, &lowest, &PyTuple_Type, &cells, &model->high_fit,
             &model->warm, &model->hot, &model->mql_interest, &model->mql_fit, &inactive, &ttl, &grace,
             &model->strongest, &model->remembered_events, &model->max_age_days, &model->longest_text, &PyTuple_Type,
             &networks, &self->checks_bots, &self->checks_internal, &PyTuple_Type, &looked_at, &versions,
-            &self->partitions, &self->remembered, &verdict, &is_bot, &is_internal, &same_host, &watched))
+            &self->version, &self->partitions, &remembered, &verdict, &is_bot, &is_internal, &same_host, &watched))
         return -1;
     self->held = PyTuple_Pack(7, identity, lead_fields, fresh, groups, rules, bands, lowest);
     self->decoder = (DecoderObject *)Py_NewRef(decoder);
@@ -229,10 +267,8 @@ static int stepper_init(StepperObject *self, PyObject *args, PyObject *kwargs) {
     self->is_internal = Py_NewRef(is_internal);
     self->same_host = Py_NewRef(same_host);
     self->watched_by = Py_NewRef(watched);
-    self->verdicts = PyDict_New();
-    self->bots = PyDict_New();
-    self->internals = PyDict_New();
-    if (!self->held || !self->verdicts || !self->bots || !self->internals)
+    self->verdicts.most = self->bots.most = self->internals.most = (size_t)remembered;
+    if (!self->held)
         return -1;
     model->visitor_ttl = ttl;
     model->grace = grace;
@@ -246,7 +282,7 @@ static int stepper_init(StepperObject *self, PyObject *args, PyObject *kwargs) {
         return -1;
     }
     if (model->strongest < 1 || model->strongest > STRONGEST_ROOM || self->partitions < 1 ||
-        model->remembered_events < 1) {
+        model->remembered_events < 1 || remembered < 1) {
         PyErr_SetString(PyExc_ValueError, "a limit is out of range");
         return -1;
     }

@@ -3,9 +3,9 @@
 #define LEADSTREAM_MODEL_H
 
 #include "lead.h"
+#include "remembered.h"
 
 #define MOST_RULES 64
-#define MOST_MATCHES 16
 #define MOST_BANDS 16
 #define MOST_PATHS 32
 #define MOST_THRESHOLDS 32
@@ -65,12 +65,6 @@ enum Verdict { SLOW, DONE, NOTHING }; /* NOTHING: an unknown lead stays unknown 
 enum Reason { NO_REASON, UNMATCHED, EXHAUSTED, ZERO, DUPLICATE, BOT, INTERNAL, REASONS };
 static const char *const REASON_NAMES[REASONS] = {NULL, "unmatched", "exhausted", "zero", "duplicate", "bot",
                                                   "internal"};
-
-/* The rules that give for a view, by their places. */
-typedef struct {
-    int matches;
-    const int *matching;
-} Findings;
 
 /* What comes of a view. */
 typedef struct {

@@ -8,9 +8,8 @@
 
 #include "findings.h"
 #include "judgement.h"
+#include "window.h"
 #include "writing.h"
-
-#define HEAD_SIZE 13
 
 static View facts_of(const StepperObject *self, const ViewObject *view) {
     const int *slot = self->decoder->slot;
@@ -70,7 +69,7 @@ static enum Verdict take_view(StepperObject *self, const ViewObject *object, Spa
                    ? DONE
                    : SLOW;
     }
-    Findings found = {0};
+    Answer found;
     int own = view.referrer.size > 0 ? on_same_host(self, view.referrer, view.url) : 0;
     if (own < 0 || !find_matching(self, object, &found))
         return SLOW;
@@ -91,105 +90,70 @@ static enum Verdict take_view(StepperObject *self, const ViewObject *object, Spa
                : SLOW;
 }
 
-/* (payload, due) of a state that was written. */
-static PyObject *packed_state(const StepperObject *self, const Writer *out, int64_t due) {
-    PyObject *pair = PyTuple_New(2);
-    PyObject *payload = PyBytes_FromStringAndSize((const char *)self->out, out->at - out->start);
-    PyObject *when = due ? PyLong_FromLongLong(due) : Py_NewRef(Py_None);
-    if (!pair || !payload || !when) {
-        Py_XDECREF(pair);
-        Py_XDECREF(payload);
-        Py_XDECREF(when);
-        return NULL;
-    }
-    PyTuple_SET_ITEM(pair, 0, payload);
-    PyTuple_SET_ITEM(pair, 1, when);
-    return pair;
+typedef struct {
+    int has_time, moved;
+    int64_t stream_time, arrived;
+} Clock;
+
+static void leave(Window *window, int place, const Clock *clock) {
+    window->left_one[window->left++] = (Left){place, clock->has_time, clock->stream_time};
 }
 
-/* The key's state as it is, the object that owns its bytes (a borrowed reference), and when it is due (0: never).
- * False: it is not for us, or an error is set. */
-static int find_state(const StepperObject *self, PyObject *key, PyObject *values, PyObject *opened, PyObject *packed,
-                      PyObject **owner, Span *state, int64_t *due) {
-    *due = 0;
-    *owner = NULL;
-    if (PyDict_GET_SIZE(opened) && PyDict_Contains(opened, key))
-        return 0;
-    PyObject *found = PyDict_GetItemWithError(packed, key);
-    if (found) {
-        if (!PyTuple_Check(found) || PyTuple_GET_SIZE(found) != 2 || !PyBytes_Check(PyTuple_GET_ITEM(found, 0)))
-            return 0;
-        PyObject *when = PyTuple_GET_ITEM(found, 1);
-        *owner = PyTuple_GET_ITEM(found, 0);
-        *state = bytes_span(*owner);
-        *due = when == Py_None ? 0 : PyLong_AsLongLong(when);
-        return !PyErr_Occurred();
+/* Take the window's views, without the interpreter's lock. What is left for a key is left with all that follows for it. */
+static void take_window(StepperObject *self, Clock *clock) {
+    Window *window = &self->window;
+    for (int i = 0; i < window->count && !self->failed; i++) {
+        const ViewObject *view = window->view[i];
+        Slot *slot = window->at[i];
+        Writer out = {self->out, self->out, self->out + ROOM_BYTES, 0};
+        Outcome outcome;
+        enum Verdict verdict = SLOW;
+        if (!slot->is_closed)
+            verdict = take_view(self, view, slot->state, slot->due, clock->stream_time, &out, &outcome);
+        if (verdict == DONE && !keep_state(slot, (Span){self->out, out.at - out.start}, outcome.due))
+            verdict = SLOW;
+        if (verdict == SLOW) {
+            slot->is_closed = 1;
+            leave(window, i, clock);
+        } else {
+            self->ignored[outcome.ignored]++;
+        }
+        if (!clock->has_time || view->time > clock->stream_time) {
+            clock->has_time = clock->moved = 1;
+            clock->stream_time = view->time;
+            clock->arrived = view->arrival;
+        }
     }
-    found = PyErr_Occurred() ? NULL : PyDict_GetItemWithError(values, key);
-    if (!found) {
-        *state = NO_SPAN;
-        return !PyErr_Occurred();
-    }
-    Span envelope = PyBytes_Check(found) ? bytes_span(found) : NO_SPAN;
-    Span versions = bytes_span(self->versions);
-    if (envelope.size < HEAD_SIZE || !memchr(versions.at, envelope.at[0], (size_t)versions.size))
-        return 0;
-    *owner = found;
-    *due = (int64_t)big(envelope.at + 1, 8);
-    *state = (Span){envelope.at + HEAD_SIZE, envelope.size - HEAD_SIZE};
-    return 1;
 }
 
 static PyObject *run(StepperObject *self, PyObject *args) {
-    PyObject *items, *values, *opened, *packed, *stream_time_or_none;
-    Py_ssize_t start, i;
-    int partition;
-    long long arrived = 0;
-    if (!PyArg_ParseTuple(args, "O!nO!O!O!Oi", &PyList_Type, &items, &start, &PyDict_Type, &values, &PyDict_Type,
-                          &opened, &PyDict_Type, &packed, &stream_time_or_none, &partition))
+    PyObject *items, *stream_time, *left = NULL, *ran = NULL;
+    Py_ssize_t start;
+    Places in;
+    Clock clock = {0};
+    if (!PyArg_ParseTuple(args, "O!nO!O!O!Oi", &PyList_Type, &items, &start, &PyDict_Type, &in.values, &PyDict_Type,
+                          &in.opened, &PyDict_Type, &in.packed, &stream_time, &in.partition))
         return NULL;
-    int has_time = stream_time_or_none != Py_None, moved = 0;
-    long long stream_time = has_time ? PyLong_AsLongLong(stream_time_or_none) : 0;
+    clock.has_time = stream_time != Py_None;
+    clock.stream_time = clock.has_time ? PyLong_AsLongLong(stream_time) : 0;
     if (PyErr_Occurred())
         return NULL;
-    for (i = start; is_ms(stream_time) && i < PyList_GET_SIZE(items); i++) {
-        PyObject *owner, *pair = PyList_GET_ITEM(items, i);
-        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || Py_TYPE(PyTuple_GET_ITEM(pair, 1)) != &ViewType ||
-            Py_SIZE(PyTuple_GET_ITEM(pair, 1)) != self->decoder->count)
-            break;
-        ViewObject *view = (ViewObject *)PyTuple_GET_ITEM(pair, 1);
-        Span state;
-        int64_t due;
-        Writer out = {self->out, self->out, self->out + ROOM_BYTES, 0};
-        Outcome outcome;
-        if (!find_state(self, view->key, values, opened, packed, &owner, &state, &due))
-            break;
-        if (state.size < 0 &&
-            (int)((murmur2(bytes_span(view->key)) & 0x7fffffff) % (uint32_t)self->partitions) != partition)
-            break;
-        /* What is asked of Python meanwhile may run anything: the bytes that are read must outlive it. */
-        Py_XINCREF(owner);
-        Py_INCREF(view);
-        enum Verdict verdict = take_view(self, view, state, due, stream_time, &out, &outcome);
-        PyObject *after = verdict == DONE ? packed_state(self, &out, outcome.due) : NULL;
-        int failed = verdict == DONE && (!after || PyDict_SetItem(packed, view->key, after) < 0);
-        if (verdict != SLOW && !failed) {
-            self->ignored[outcome.ignored]++;
-            if (!has_time || view->time > stream_time) {
-                has_time = moved = 1;
-                stream_time = view->time;
-                arrived = view->arrival;
-            }
-        }
-        Py_XDECREF(after);
-        Py_XDECREF(owner);
-        Py_DECREF(view);
-        if (verdict == SLOW || failed)
-            break;
+    Window *window = &self->window;
+    if (!is_ms(clock.stream_time))
+        return Py_BuildValue("nOO[]", start, Py_None, Py_None);
+    self->failed = !open_window(self, window, &in, items, start);
+    if (!self->failed) {
+        let_lock_go(self);
+        take_window(self, &clock);
+        take_lock(self);
     }
-    if (PyErr_Occurred())
-        return NULL;
-    return moved ? Py_BuildValue("nLL", i, stream_time, arrived) : Py_BuildValue("nOO", i, Py_None, Py_None);
+    if (!self->failed && write_back(self, window, in.packed) && (left = left_of(window, start))) {
+        Py_ssize_t next = start + window->count;
+        ran = clock.moved ? Py_BuildValue("nLLN", next, (long long)clock.stream_time, (long long)clock.arrived, left)
+                          : Py_BuildValue("nOON", next, Py_None, Py_None, left);
+    }
+    close_window(window);
+    return ran;
 }
 
 static PyObject *stepper_run(StepperObject *self, PyObject *args) {
@@ -219,7 +183,8 @@ static PyObject *stepper_take_ignored(StepperObject *self, PyObject *Py_UNUSED(n
 
 static PyMethodDef stepper_methods[] = {
     {"run", (PyCFunction)stepper_run, METH_VARARGS,
-     "run(items, start, values, opened, packed, stream_time, partition): (next, stream time or None, arrival or None)"},
+     "run(items, start, values, opened, packed, stream_time, partition): (next, stream time or None, arrival or None, "
+     "[(place, stream time before or None)] of what is left)"},
     {"take_ignored", (PyCFunction)stepper_take_ignored, METH_NOARGS,
      "take_ignored(): how many views were ignored since the last call, by reason"},
     {NULL, NULL, 0, NULL}};

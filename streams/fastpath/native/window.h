@@ -1,0 +1,141 @@
+/* Window: page views that are taken in one go, each lead's state looked up once, and written back once.
+ *
+ * What lies between the two needs nothing of Python's and is done without the interpreter's lock, so that other threads
+ * can fetch and produce meanwhile. All that is read is held. */
+#ifndef LEADSTREAM_WINDOW_H
+#define LEADSTREAM_WINDOW_H
+
+#include "loading.h"
+
+#define ENVELOPE_HEAD 13
+#define TABLE (2 * MOST_VIEWS)
+
+/* The key's state as it is: what is not for us is closed, and left to Python with all that follows for this key. False
+ * with an error set. */
+static int find_state(const StepperObject *self, const Places *in, Slot *slot) {
+    slot->owner = NULL;
+    slot->state = NO_SPAN;
+    slot->due = 0;
+    slot->is_closed = PyDict_GET_SIZE(in->opened) && PyDict_Contains(in->opened, slot->key);
+    PyObject *found = PyErr_Occurred() ? NULL : PyDict_GetItemWithError(in->packed, slot->key);
+    if (!found && !PyErr_Occurred())
+        found = PyDict_GetItemWithError(in->values, slot->key);
+    if (!found) {
+        int owner = (int)((murmur2(bytes_span(slot->key)) & 0x7fffffff) % (uint32_t)self->partitions);
+        slot->is_closed |= owner != in->partition;
+        return !PyErr_Occurred();
+    }
+    Span envelope = PyBytes_Check(found) ? bytes_span(found) : NO_SPAN, versions = bytes_span(self->versions);
+    if (envelope.size < ENVELOPE_HEAD || !memchr(versions.at, envelope.at[0], (size_t)versions.size)) {
+        slot->is_closed = 1;
+        return 1;
+    }
+    slot->owner = Py_NewRef(found);
+    slot->due = (int64_t)big(envelope.at + 1, 8);
+    slot->state = (Span){envelope.at + ENVELOPE_HEAD, envelope.size - ENVELOPE_HEAD};
+    return 1;
+}
+
+/* The key's place among the slots; NULL with an error set. */
+static Slot *slot_of(const StepperObject *self, Window *window, const Places *in, PyObject *key) {
+    Py_hash_t hash = PyObject_Hash(key);
+    size_t at = (size_t)hash & (TABLE - 1);
+    for (; window->table[at]; at = (at + 1) & (TABLE - 1)) {
+        Slot *known = &window->slot[window->table[at] - 1];
+        if (known->hash == hash && same(bytes_span(known->key), bytes_span(key)))
+            return known;
+    }
+    Slot *slot = &window->slot[window->slots];
+    slot->key = key;
+    slot->hash = hash;
+    slot->is_changed = 0;
+    if (!find_state(self, in, slot))
+        return NULL;
+    Py_INCREF(key);
+    window->table[at] = (uint16_t)++window->slots;
+    return slot;
+}
+
+/* Take in views from `start` on: up to the first item that is none. False with an error set. */
+static int open_window(const StepperObject *self, Window *window, const Places *in, PyObject *items, Py_ssize_t start) {
+    window->count = window->slots = window->left = 0;
+    memset(window->table, 0, sizeof window->table);
+    for (Py_ssize_t i = start; i < PyList_GET_SIZE(items) && window->count < MOST_VIEWS; i++) {
+        PyObject *pair = PyList_GET_ITEM(items, i);
+        PyObject *item = PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 ? PyTuple_GET_ITEM(pair, 1) : Py_None;
+        if (Py_TYPE(item) != &ViewType || Py_SIZE(item) != self->decoder->count)
+            break;
+        ViewObject *view = (ViewObject *)item;
+        Slot *slot = slot_of(self, window, in, view->key);
+        if (!slot)
+            return 0;
+        window->view[window->count] = (ViewObject *)Py_NewRef(item);
+        window->at[window->count++] = slot;
+    }
+    return 1;
+}
+
+static void close_window(Window *window) {
+    for (int i = 0; i < window->count; i++)
+        Py_DECREF(window->view[i]);
+    for (int i = 0; i < window->slots; i++) {
+        Py_DECREF(window->slot[i].key);
+        Py_CLEAR(window->slot[i].owner);
+    }
+    window->count = window->slots = 0;
+}
+
+/* What was written becomes the slot's state. False: no memory. */
+static int keep_state(Slot *slot, Span written, int64_t due) {
+    if (written.size > slot->room_size) {
+        uint8_t *room = realloc(slot->room, (size_t)written.size * 2);
+        if (!room)
+            return 0;
+        slot->room = room;
+        slot->room_size = written.size * 2;
+    }
+    memcpy(slot->room, written.at, (size_t)written.size);
+    slot->state = (Span){slot->room, written.size};
+    slot->due = due;
+    slot->is_changed = 1;
+    return 1;
+}
+
+/* Put each changed state into `packed`, in an envelope that is not sealed yet. False with an error set. */
+static int write_back(const StepperObject *self, const Window *window, PyObject *packed) {
+    for (int i = 0; i < window->slots; i++) {
+        const Slot *slot = &window->slot[i];
+        if (!slot->is_changed)
+            continue;
+        PyObject *envelope = PyBytes_FromStringAndSize(NULL, ENVELOPE_HEAD + (Py_ssize_t)slot->state.size);
+        if (!envelope)
+            return 0;
+        Writer out = {NULL, (uint8_t *)PyBytes_AS_STRING(envelope), NULL, 0};
+        out.end = out.at + PyBytes_GET_SIZE(envelope);
+        write_head(&out, (uint8_t)self->version, (uint64_t)slot->due, 8);
+        memset(claim(&out, 4), 0, 4);
+        write_raw(&out, slot->state);
+        int failed = PyDict_SetItem(packed, slot->key, envelope) < 0;
+        Py_DECREF(envelope);
+        if (failed)
+            return 0;
+    }
+    return 1;
+}
+
+/* [(place, stream time before it or None)] of what is left to Python. NULL with an error set. */
+static PyObject *left_of(const Window *window, Py_ssize_t start) {
+    PyObject *list = PyList_New(window->left);
+    for (int i = 0; list && i < window->left; i++) {
+        const Left *one = &window->left_one[i];
+        PyObject *pair = one->has_time ? Py_BuildValue("nL", start + one->place, (long long)one->stream_time)
+                                       : Py_BuildValue("nO", start + one->place, Py_None);
+        if (pair)
+            PyList_SET_ITEM(list, i, pair);
+        else
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+#endif
