@@ -22,6 +22,7 @@ class StateBatch:
         "_dirty",
         "_labels",
         "_logic",
+        "_made",
         "_objects",
         "_state",
         "_wakes",
@@ -47,6 +48,7 @@ class StateBatch:
         self.live = state.live
         self.note = state.note
         self._wakes = False
+        self._made = 0  # of `packed`: those that were not there before
         self.partition = state.number
         self.clock = clock
         self.waking = state.waking or state.busy
@@ -63,7 +65,7 @@ class StateBatch:
         found = self._objects.get(key)
         if found is not None:
             return None if found is _DELETED else found
-        packed = self.packed.pop(key, None)
+        packed = self._unpacked_again(key)
         if packed is not None:
             payload, self._dirty[key] = packed[PAYLOAD:], due_of(packed)
         else:
@@ -74,6 +76,13 @@ class StateBatch:
         found = self._objects[key] = self._unpacked(key, payload)
         self._labels[key] = self._logic.label(found)  # now: the logic may change the object in place
         return found
+
+    def _unpacked_again(self, key: bytes) -> bytes | None:
+        """What a shortcut put, which from now on is in the logic's hands."""
+        packed = self.packed.pop(key, None)
+        if packed is not None and key not in self._state.values:
+            self._made -= 1
+        return packed
 
     def _unpacked(self, key: bytes, payload: bytes) -> Any:
         try:
@@ -93,12 +102,12 @@ class StateBatch:
         return None if value is None else due_of(value)
 
     def put(self, key: bytes, state: Any, due: int | None) -> None:
-        self.packed.pop(key, None)
+        self._unpacked_again(key)
         self._objects[key] = state
         self._dirty[key] = due
 
     def delete(self, key: bytes) -> None:
-        self.packed.pop(key, None)
+        self._unpacked_again(key)
         self._objects[key] = _DELETED
         self._dirty[key] = None
 
@@ -125,7 +134,8 @@ class StateBatch:
         while place < len(items):
             if shortcut is not None:
                 began_at = self.stream_time
-                place, time, arrival, left = shortcut.run(items, place, self)
+                place, time, arrival, made, left = shortcut.run(items, place, self)
+                self._made += made
                 for at, before in left:
                     record, item = items[at]
                     self.stream_time = before
@@ -150,12 +160,10 @@ class StateBatch:
         applied = {**state.applied, **taken}
         waking = self._wakes or state.waking
         labels = dict(state.labels or ())
-        changed = dict(self._changed(labels))
-        made = len(self.packed) - sum(map(state.values.__contains__, self.packed))
-        seal_all(self.packed, changed)
-        if made and self._logic.shortcut is not None:
-            label = self._logic.shortcut.label
-            labels[label] = labels.get(label, 0) + made
+        seal_all(self.packed)
+        changed: dict[bytes, bytes | None] = {**self.packed, **dict(self._changed(labels))}
+        if self._made and self._logic.shortcut is not None:
+            _relabel(labels, None, self._logic.shortcut.label, self._made)
         progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking, labels)
         return Effects(state.number, self.outputs, changed, progress, self._wakes)
 
@@ -176,11 +184,11 @@ class StateBatch:
                 yield key, None
 
 
-def _relabel(labels: dict[str, int], was: str | None, now: str | None) -> None:
-    """One key's label changes; None stands for no key."""
+def _relabel(labels: dict[str, int], was: str | None, now: str | None, keys: int = 1) -> None:
+    """The label of one key, or of more, changes; None stands for no key."""
     if now == was:
         return
     if now is not None:
-        labels[now] = labels.get(now, 0) + 1
+        labels[now] = labels.get(now, 0) + keys
     if was is not None:
-        labels[was] = labels.get(was, 0) - 1
+        labels[was] = labels.get(was, 0) - keys

@@ -119,7 +119,7 @@ class TransactionalCommitter:
         await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
     def _produce(self, effects: Effects) -> None:
-        partition, changelog, send = effects.partition, self._changelog, self._send
+        partition, changelog, send, produce = effects.partition, self._changelog, self._send, self._producer.produce
         for output in effects.outputs:
             where = -1 if output.partition is None else output.partition
             if output.headers:
@@ -127,7 +127,10 @@ class TransactionalCommitter:
             else:
                 send(output.topic, output.value, output.key, where)
         for key, value in effects.changed.items():
-            send(changelog, value, key, partition)
+            try:  # nearly always all there is to it
+                produce(changelog, value, key, partition)
+            except BufferError:
+                send(changelog, value, key, partition)
         send(changelog, pack_progress(effects.progress), RESERVED_KEY, partition)
 
     def _send(self, *args: Any, **kwargs: Any) -> None:

@@ -14,18 +14,18 @@ _VERSIONS = bytes(READ)
 Changed = dict[bytes, bytes | None]
 
 
-def seal_all(packed: dict[bytes, bytes], changed: Changed) -> None:
-    """Put each key's envelope into `changed`, sealed: it was written without a checksum, and of any version."""
+def seal_all(packed: dict[bytes, bytes]) -> None:
+    """Seal each key's envelope: it was written without a checksum, and of any version."""
     if _native is not None:
-        _native.seal_all(envelope.VERSION, packed, changed)
+        _native.seal_all(envelope.VERSION, packed)
     else:
-        plain_seal_all(packed, changed)
+        plain_seal_all(packed)
 
 
-def plain_seal_all(packed: dict[bytes, bytes], changed: Changed) -> None:
+def plain_seal_all(packed: dict[bytes, bytes]) -> None:
     """`seal_all` in plain words."""
     for key, unsealed in packed.items():
-        changed[key] = wrap(unsealed[PAYLOAD:], due_of(unsealed))
+        packed[key] = wrap(unsealed[PAYLOAD:], due_of(unsealed))
 
 
 Applied = tuple[list[tuple[int, bytes]], int]

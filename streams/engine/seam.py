@@ -222,11 +222,11 @@ class Shortcut(Protocol):
 
     def run(
         self, items: list[Any], start: int, batch: PackedBatch
-    ) -> tuple[int, int | None, int | None, list[tuple[int, int | None]]]:
+    ) -> tuple[int, int | None, int | None, int, list[tuple[int, int | None]]]:
         """Handle (record, item) pairs from `start` on, as far as it goes. Returns the place where it ended; where
-        stream time moved, its new value and the arrival of the record that set it (ms); and the places of those before
-        the end that are left to `handle`, in order, each with the stream time before it. What is left of a key comes
-        after all that was done for it, and touches no other key.
+        stream time moved, its new value and the arrival of the record that set it (ms); how many keys there were not
+        before; and the places of those before the end that are left to `handle`, in order, each with the stream time
+        before it. What is left of a key comes after all that was done for it, and touches no other key.
         """
 
 

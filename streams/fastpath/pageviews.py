@@ -104,15 +104,15 @@ class PageViews:
 
     def run(
         self, items: list[tuple[Record, Item]], start: int, batch: PackedBatch
-    ) -> tuple[int, int | None, int | None, list[tuple[int, int | None]]]:
+    ) -> tuple[int, int | None, int | None, int, list[tuple[int, int | None]]]:
         """Take views into their leads, but those that take more: see `engine.seam.Shortcut`."""
-        place, time, arrival, left = self._stepper.run(
+        place, time, arrival, made, left = self._stepper.run(
             items, start, batch.values, batch.opened, batch.packed, batch.stream_time, batch.partition
         )
         if place > start:
             for reason, records in self._stepper.take_ignored().items():
                 self._counter.ignored(reason, records, batch.partition)
-        return place, time, arrival, left
+        return place, time, arrival, made, left
 
 
 def _described(reader: ViewReader, model: Model, partitions: int) -> dict[str, Any]:

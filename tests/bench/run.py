@@ -95,7 +95,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--only", choices=(*PARTS, *PEERS), help="one part, or leadstream and one peer")
-    parser.add_argument("--events", type=int, default=1_000_000, help="page views that are preloaded")
+    parser.add_argument("--events", type=int, default=3_000_000, help="page views that are preloaded")
     parser.add_argument("--seconds", type=float, default=20.0, help="a contender's time in a round, and of a load")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm-up", type=float, default=20.0, help="seconds of load that are not counted")

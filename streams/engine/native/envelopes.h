@@ -31,33 +31,28 @@ static void seal(uint8_t version, PyObject *envelope) {
 
 /* The checksums are most of it, and need nothing of Python's. */
 static PyObject *seal_all(PyObject *Py_UNUSED(module), PyObject *args) {
-    PyObject *packed, *changed, *key, *envelope;
-    Py_ssize_t place = 0, count = 0, i = 0;
+    PyObject *packed, *key, *envelope;
+    Py_ssize_t place = 0, count = 0;
     unsigned char version;
-    if (!PyArg_ParseTuple(args, "bO!O!", &version, &PyDict_Type, &packed, &PyDict_Type, &changed))
+    if (!PyArg_ParseTuple(args, "bO!", &version, &PyDict_Type, &packed))
         return NULL;
     PyObject **sealed = PyMem_New(PyObject *, (size_t)PyDict_GET_SIZE(packed) + 1);
     if (!sealed)
         return PyErr_NoMemory();
-    while (PyDict_Next(packed, &place, &key, &envelope)) {
+    while (!PyErr_Occurred() && PyDict_Next(packed, &place, &key, &envelope)) {
         if (!PyBytes_Check(envelope) || PyBytes_GET_SIZE(envelope) < HEAD_SIZE)
             PyErr_SetString(PyExc_TypeError, "not an envelope");
-        else if ((sealed[count] = sealable(envelope)))
-            count++;
-        if (PyErr_Occurred())
-            break;
+        else if ((sealed[count] = sealable(envelope)) && sealed[count++] != envelope)
+            PyDict_SetItem(packed, key, sealed[count - 1]);
     }
     if (!PyErr_Occurred()) {
         Py_BEGIN_ALLOW_THREADS
-        for (i = 0; i < count; i++)
+        for (Py_ssize_t i = 0; i < count; i++)
             seal(version, sealed[i]);
         Py_END_ALLOW_THREADS
-        for (i = place = 0; PyDict_Next(packed, &place, &key, &envelope) && i < count; i++)
-            if (PyDict_SetItem(changed, key, sealed[i]) < 0)
-                break;
     }
-    for (i = 0; i < count; i++)
-        Py_DECREF(sealed[i]);
+    while (count--)
+        Py_DECREF(sealed[count]);
     PyMem_Free(sealed);
     if (PyErr_Occurred())
         return NULL;

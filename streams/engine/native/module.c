@@ -8,7 +8,7 @@
 
 static PyMethodDef methods[] = {
     {"seal_all", seal_all, METH_VARARGS,
-     "seal_all(version, packed, changed): put the envelopes of packed into changed, with version and checksum"},
+     "seal_all(version, packed): give every envelope its version and checksum, where it lies if nobody else has it"},
     {"apply_all", apply_all, METH_VARARGS,
      "apply_all(versions, values, changed, taken): put changed into values; the (due, key) timers, and the growth"},
     {"batches", batches, METH_O,

@@ -7,15 +7,38 @@
 
 #include "span.h"
 
+/* Big-endian numbers as the machine has them, and back. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define native16(number) __builtin_bswap16(number)
+#define native32(number) __builtin_bswap32(number)
+#define native64(number) __builtin_bswap64(number)
+#else
+#define native16(number) (number)
+#define native32(number) (number)
+#define native64(number) (number)
+#endif
+
 typedef struct {
     const uint8_t *at, *end;
 } Reader;
 
 static inline uint64_t big(const uint8_t *p, int bytes) {
-    uint64_t number = 0;
-    while (bytes--)
-        number = number << 8 | *p++;
-    return number;
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (bytes) {
+    case 1:
+        return *p;
+    case 2:
+        memcpy(&two, p, 2);
+        return native16(two);
+    case 4:
+        memcpy(&four, p, 4);
+        return native32(four);
+    default:
+        memcpy(&eight, p, 8);
+        return native64(eight);
+    }
 }
 
 static inline int has(const Reader *in, int64_t bytes) {
@@ -143,33 +166,47 @@ static int read_map(Reader *in, uint64_t *count) {
     return (first == 0xde || first == 0xdf) && sized(in, first == 0xde ? 2 : 4, count);
 }
 
+/* How many bytes a value has that begins with 0xc0 and what follows it; 0 where that is not all to it. */
+static const uint8_t FIXED_SIZES[32] = {1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 9, 2, 3, 5, 9,
+                                        2, 3, 5, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
 /* Pass over one value, whatever it is, and over what it holds: `left` counts values still to be passed. */
 static int skip(Reader *in) {
-    uint64_t left = 1, count;
+    const uint8_t *at = in->at, *end = in->end;
+    uint64_t left = 1;
     while (left) {
-        Span span;
-        int64_t number;
-        double real;
-        int truth;
-        if (!has(in, 1))
+        if (left > (uint64_t)(end - at))
             return 0;
-        uint8_t first = *in->at;
+        uint8_t first = *at;
+        uint64_t size;
         left--;
-        if ((first & 0xf0) == 0x90 || first == 0xdc || first == 0xdd) {
-            if (!read_array(in, &count))
+        if (first < 0x80 || first >= 0xe0) {
+            size = 1;
+        } else if (first < 0x90) {
+            size = 1;
+            left += 2 * (uint64_t)(first & 0x0f);
+        } else if (first < 0xa0) {
+            size = 1;
+            left += first & 0x0f;
+        } else if (first < 0xc0) {
+            size = 1 + (uint64_t)(first & 0x1f);
+        } else if (!(size = FIXED_SIZES[first - 0xc0])) { /* seldom */
+            Reader here = {at, end};
+            Span span;
+            uint64_t count;
+            if (read_array(&here, &count))
+                left += count;
+            else if (read_map(&here, &count))
+                left += 2 * count;
+            else if (!read_text(&here, &span) && !read_binary(&here, &span))
                 return 0;
-            left += count;
-        } else if ((first & 0xf0) == 0x80 || first == 0xde || first == 0xdf) {
-            if (!read_map(in, &count))
-                return 0;
-            left += 2 * count;
-        } else if (!(read_int(in, &number) || read_text(in, &span) || read_nil(in) || read_float(in, &real) ||
-                     read_bool(in, &truth) || read_binary(in, &span))) {
-            return 0;
+            size = (uint64_t)(here.at - at);
         }
-        if (left > (uint64_t)(in->end - in->at))
+        if (size > (uint64_t)(end - at) || (first == 0xcf && at[1] & 0x80)) /* beyond int64 */
             return 0;
+        at += size;
     }
+    in->at = at;
     return 1;
 }
 
@@ -195,13 +232,14 @@ static inline void write_raw(Writer *out, Span bytes) {
         memcpy(place, bytes.at, (size_t)bytes.size);
 }
 
-static void write_head(Writer *out, uint8_t first, uint64_t number, int bytes) {
+static inline void write_head(Writer *out, uint8_t first, uint64_t number, int bytes) {
     uint8_t *place = claim(out, 1 + bytes);
     if (!place)
         return;
     *place++ = first;
-    while (bytes--)
-        *place++ = (uint8_t)(number >> (8 * bytes));
+    uint64_t eight = native64(number << (64 - 8 * bytes) % 64);
+    if (bytes)
+        memcpy(place, &eight, (size_t)bytes);
 }
 
 static void write_int(Writer *out, int64_t number) {

@@ -128,7 +128,7 @@ static void take_window(StepperObject *self, Clock *clock) {
 
 static PyObject *run(StepperObject *self, PyObject *args) {
     PyObject *items, *stream_time, *left = NULL, *ran = NULL;
-    Py_ssize_t start;
+    Py_ssize_t start, made = 0;
     Places in;
     Clock clock = {0};
     if (!PyArg_ParseTuple(args, "O!nO!O!O!Oi", &PyList_Type, &items, &start, &PyDict_Type, &in.values, &PyDict_Type,
@@ -140,17 +140,17 @@ static PyObject *run(StepperObject *self, PyObject *args) {
         return NULL;
     Window *window = &self->window;
     if (!is_ms(clock.stream_time))
-        return Py_BuildValue("nOO[]", start, Py_None, Py_None);
+        return Py_BuildValue("nOOi[]", start, Py_None, Py_None, 0);
     self->failed = !open_window(self, window, &in, items, start);
     if (!self->failed) {
         let_lock_go(self);
         take_window(self, &clock);
         take_lock(self);
     }
-    if (!self->failed && write_back(self, window, in.packed) && (left = left_of(window, start))) {
+    if (!self->failed && write_back(self, window, in.packed, &made) && (left = left_of(window, start))) {
         Py_ssize_t next = start + window->count;
-        ran = clock.moved ? Py_BuildValue("nLLN", next, (long long)clock.stream_time, (long long)clock.arrived, left)
-                          : Py_BuildValue("nOON", next, Py_None, Py_None, left);
+        ran = clock.moved ? Py_BuildValue("nLLnN", next, (long long)clock.stream_time, (long long)clock.arrived, made, left)
+                          : Py_BuildValue("nOOnN", next, Py_None, Py_None, made, left);
     }
     close_window(window);
     return ran;
@@ -184,7 +184,7 @@ static PyObject *stepper_take_ignored(StepperObject *self, PyObject *Py_UNUSED(n
 static PyMethodDef stepper_methods[] = {
     {"run", (PyCFunction)stepper_run, METH_VARARGS,
      "run(items, start, values, opened, packed, stream_time, partition): (next, stream time or None, arrival or None, "
-     "[(place, stream time before or None)] of what is left)"},
+     "how many keys are new, [(place, stream time before or None)] of what is left)"},
     {"take_ignored", (PyCFunction)stepper_take_ignored, METH_NOARGS,
      "take_ignored(): how many views were ignored since the last call, by reason"},
     {NULL, NULL, 0, NULL}};

@@ -101,8 +101,9 @@ static int keep_state(Slot *slot, Span written, int64_t due) {
     return 1;
 }
 
-/* Put each changed state into `packed`, in an envelope that is not sealed yet. False with an error set. */
-static int write_back(const StepperObject *self, const Window *window, PyObject *packed) {
+/* Put each changed state into `packed`, in an envelope that is not sealed yet, and count those of whom nothing was
+ * known. False with an error set. */
+static int write_back(const StepperObject *self, const Window *window, PyObject *packed, Py_ssize_t *made) {
     for (int i = 0; i < window->slots; i++) {
         const Slot *slot = &window->slot[i];
         if (!slot->is_changed)
@@ -119,6 +120,7 @@ static int write_back(const StepperObject *self, const Window *window, PyObject 
         Py_DECREF(envelope);
         if (failed)
             return 0;
+        *made += slot->owner == NULL;
     }
     return 1;
 }
