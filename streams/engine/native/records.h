@@ -48,7 +48,10 @@ static PyObject *batches(PyObject *Py_UNUSED(module), PyObject *data) {
         if (length > size - start - COUNTED_FROM)
             break; /* the last one, cut off by the limit of the fetch */
         Py_ssize_t end = start + COUNTED_FROM + (Py_ssize_t)length;
-        uint32_t crc = crc_of(&crc32_castagnoli, 0, batch + ATTRIBUTES_AT, raw + end - (char *)batch - ATTRIBUTES_AT);
+        uint32_t crc;
+        Py_BEGIN_ALLOW_THREADS
+        crc = crc_of(&crc32_castagnoli, 0, batch + ATTRIBUTES_AT, end - start - ATTRIBUTES_AT);
+        Py_END_ALLOW_THREADS
         if (crc != (uint32_t)big_endian(batch + CRC_AT, 4)) {
             Py_DECREF(found);
             Py_RETURN_NONE;
@@ -187,18 +190,19 @@ static PyObject *records_add(RecordsObject *self, PyObject *args) {
         return PyErr_NoMemory();
     self->entry = grown;
     Py_ssize_t kept = self->count;
-    for (int i = 0; i < count; i++) {
-        Entry *entry = &self->entry[kept];
-        if (!read_entry(&at, end, base, first_time, entry))
-            return PyErr_Format(PyExc_ValueError, "not a record");
+    int read = 0;
+    Py_BEGIN_ALLOW_THREADS
+    for (; read < count && read_entry(&at, end, base, first_time, &grown[kept]); read++) {
+        Entry *entry = &grown[kept];
         if (is_append_time)
             entry->timestamp = last_time;
         entry->is_append_time = is_append_time;
         if (entry->offset >= from) /* those before lie in the same batch, and were not asked for */
             kept++;
     }
-    if (at != end)
-        return PyErr_Format(PyExc_ValueError, "more than records");
+    Py_END_ALLOW_THREADS
+    if (read < count || at != end)
+        return PyErr_Format(PyExc_ValueError, "not as many records as it says");
     if (PyList_Append(self->owner, payload) < 0)
         return NULL;
     self->count = kept;

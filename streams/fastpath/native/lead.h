@@ -75,55 +75,52 @@ static inline int read_time(Reader *in, int64_t *at) {
     return read_int(in, at) && is_ms(*at);
 }
 
-static int read_touch(Span raw, TouchFacts *touch) {
-    Reader in = {raw.at, raw.at + raw.size};
+static int read_touch(Reader *in, TouchFacts *touch) {
     uint64_t count;
     memset(touch, 0, sizeof *touch);
-    if (read_nil(&in))
+    if (read_nil(in))
         return 1;
-    if (!read_array(&in, &count) || count != 6)
+    if (!read_array(in, &count) || count != 6)
         return 0;
     touch->known = touch->direct = 1;
     for (int i = 0; i < 5; i++) {
         Span text;
-        if (!read_text_or_nil(&in, &text))
+        if (!read_text_or_nil(in, &text))
             return 0;
         if (i < 4 && text.size > 0)
             touch->direct = 0;
     }
-    return read_time(&in, &touch->occurred_at);
+    return read_time(in, &touch->occurred_at);
 }
 
-static int read_groups(Span raw, Lead *lead) {
-    Reader in = {raw.at, raw.at + raw.size};
+static int read_groups(Reader *in, Lead *lead) {
     uint64_t count, two;
-    if (!read_map(&in, &count) || count > MOST_GROUPS)
+    if (!read_map(in, &count) || count > MOST_GROUPS)
         return 0;
     lead->groups = (int)count;
     for (int i = 0; i < lead->groups; i++) {
         LeadGroup *group = &lead->group[i];
-        if (!read_text(&in, &group->name) || !read_array(&in, &two) || two != 2 || !read_float(&in, &group->value) ||
-            !read_time(&in, &group->as_of) || group->as_of > lead->as_of)
+        if (!read_text(in, &group->name) || !read_array(in, &two) || two != 2 || !read_float(in, &group->value) ||
+            !read_time(in, &group->as_of))
             return 0;
     }
     return 1;
 }
 
-static int read_strongest(Span raw, Lead *lead) {
-    Reader in = {raw.at, raw.at + raw.size};
+static int read_strongest(Reader *in, Lead *lead) {
     uint64_t count;
-    if (!read_map(&in, &count) || count > MOST_GROUPS)
+    if (!read_map(in, &count) || count > MOST_GROUPS)
         return 0;
     lead->strongest = (int)count;
     for (int i = 0; i < lead->strongest; i++) {
         Strongest *one = &lead->strong[i];
         one->open = 0;
-        if (!read_text(&in, &one->name))
+        if (!read_text(in, &one->name))
             return 0;
-        one->raw.at = in.at;
-        if (!skip(&in))
+        one->raw.at = in->at;
+        if (!skip(in))
             return 0;
-        one->raw.size = in.at - one->raw.at;
+        one->raw.size = in->at - one->raw.at;
     }
     return 1;
 }
@@ -151,45 +148,43 @@ static int open_strongest(Strongest *one) {
     return 1;
 }
 
-static int read_limits(Span raw, Lead *lead) {
-    Reader in = {raw.at, raw.at + raw.size};
+static int read_limits(Reader *in, Lead *lead) {
     uint64_t count;
-    if (!read_map(&in, &count) || count > MOST_LIMITS)
+    if (!read_map(in, &count) || count > MOST_LIMITS)
         return 0;
     lead->limits = (int)count;
     for (int i = 0; i < lead->limits; i++) {
         Limit *limit = &lead->limit[i];
-        if (!read_text(&in, &limit->name))
+        if (!read_text(in, &limit->name))
             return 0;
-        limit->raw.at = in.at;
-        if (!skip(&in))
+        limit->raw.at = in->at;
+        if (!skip(in))
             return 0;
-        limit->raw.size = in.at - limit->raw.at;
+        limit->raw.size = in->at - limit->raw.at;
     }
     return 1;
 }
 
-static int read_visits(Span raw, Lead *lead) {
-    Reader in = {raw.at, raw.at + raw.size};
+static int read_visits(Reader *in, Lead *lead) {
     uint64_t count;
-    if (!read_array(&in, &count) || count >= MOST_DAYS)
+    if (!read_array(in, &count) || count >= MOST_DAYS)
         return 0;
     lead->visits = (int)count;
     for (int i = 0; i < lead->visits; i++)
-        if (!read_int(&in, &lead->visit[i]))
+        if (!read_int(in, &lead->visit[i]))
             return 0;
     return 1;
 }
 
-static int read_written(Span raw, Lead *lead) {
-    Reader in = {raw.at, raw.at + raw.size};
+static int read_written(Reader *in, Lead *lead) {
     uint64_t count;
     lead->is_written = 0;
-    if (read_nil(&in))
+    if (read_nil(in))
         return 1;
     lead->is_written = 1;
-    return read_array(&in, &count) && count == 6 && read_text(&in, &lead->written_stage) &&
-           read_text(&in, &lead->written_band) && read_text(&in, &lead->written_route);
+    return read_array(in, &count) && count == 6 && read_text(in, &lead->written_stage) &&
+           read_text(in, &lead->written_band) && read_text(in, &lead->written_route) && skip(in) && skip(in) &&
+           skip(in);
 }
 
 static int is_empty_map(Span raw) {
@@ -200,47 +195,73 @@ static int is_empty_array(Span raw) {
     return raw.size == 1 && raw.at[0] == 0x90;
 }
 
-static int is_nil(Span raw) {
-    return raw.size == 1 && raw.at[0] == 0xc0;
+/* The field in `role`, up to its end. What is not looked at is passed over; what must be empty here is checked. */
+static int read_field(Reader *in, int role, Lead *lead) {
+    int64_t number;
+    switch (role) {
+    case AS_OF:
+        return read_time(in, &lead->as_of);
+    case STAGE:
+        return read_text(in, &lead->stage);
+    case STAGE_SINCE:
+        return read_time(in, &lead->stage_since);
+    case SEEN:
+        return read_binary(in, &lead->seen);
+    case LAST_SCORED:
+        return read_time(in, &lead->last_scored);
+    case INACTIVE:
+        return read_bool(in, &lead->inactive);
+    case LAST_EVENT:
+        return read_time(in, &lead->last_event);
+    case LOW_TOUCH:
+        return read_bool(in, &lead->low_touch);
+    case JUDGED_BY:
+        return read_text(in, &lead->judged_by);
+    case FIT:
+        return read_float(in, &lead->fit);
+    case RESTING_UNTIL:
+        return read_int(in, &number) && number == 0;
+    case EPISODE:
+    case PERSONA:
+    case ERASED:
+        return read_nil(in);
+    case GROUPS:
+        return read_groups(in, lead);
+    case STRONGEST:
+        return read_strongest(in, lead);
+    case LIMITS:
+        return read_limits(in, lead);
+    case VISITS:
+        return read_visits(in, lead);
+    case WRITTEN:
+        return read_written(in, lead);
+    case FIRST_TOUCH:
+        return read_touch(in, &lead->first);
+    case LAST_TOUCH:
+        return read_touch(in, &lead->last);
+    default:
+        return skip(in);
+    }
 }
 
-static inline Reader within(const Lead *lead, const int *place, enum Role role) {
-    Span raw = lead->raw[place[role]];
-    return (Reader){raw.at, raw.at + raw.size};
-}
-
-/* Whether `packed` is a lead of the kind that is judged here: `place` says where each role stands among `fields`. */
-static int read_lead(Span packed, const int *place, int fields, Lead *lead) {
+/* Whether `packed` is a lead of the kind that is judged here: `role_of` says what each of its `fields` is. */
+static int read_lead(Span packed, const int *role_of, int fields, Lead *lead) {
     Reader in = {packed.at, packed.at + packed.size};
     uint64_t count;
-    int64_t tag, resting;
+    int64_t tag;
     if (!read_array(&in, &count) || count != (uint64_t)fields + 1 || !read_int(&in, &tag) || tag != 0)
         return 0;
     lead->fields = fields;
     for (int i = 0; i < fields; i++) {
         lead->raw[i].at = in.at;
-        if (!skip(&in))
+        if (!read_field(&in, role_of[i], lead))
             return 0;
         lead->raw[i].size = in.at - lead->raw[i].at;
     }
-    if (in.at != in.end)
-        return 0;
-#define WITHIN(role) within(lead, place, role)
-    Reader as_of = WITHIN(AS_OF), stage = WITHIN(STAGE), since = WITHIN(STAGE_SINCE), seen = WITHIN(SEEN),
-           scored = WITHIN(LAST_SCORED), inactive = WITHIN(INACTIVE), event = WITHIN(LAST_EVENT),
-           low_touch = WITHIN(LOW_TOUCH), judged_by = WITHIN(JUDGED_BY), fit = WITHIN(FIT),
-           rests = WITHIN(RESTING_UNTIL);
-#undef WITHIN
-    return read_time(&as_of, &lead->as_of) && read_text(&stage, &lead->stage) &&
-           read_time(&since, &lead->stage_since) && read_binary(&seen, &lead->seen) &&
-           read_time(&scored, &lead->last_scored) && read_bool(&inactive, &lead->inactive) &&
-           read_time(&event, &lead->last_event) && read_bool(&low_touch, &lead->low_touch) && read_text(&judged_by, &lead->judged_by) &&
-           read_float(&fit, &lead->fit) && read_int(&rests, &resting) && resting == 0 &&
-           is_nil(lead->raw[place[EPISODE]]) && is_nil(lead->raw[place[PERSONA]]) && is_nil(lead->raw[place[ERASED]]) &&
-           read_groups(lead->raw[place[GROUPS]], lead) && read_strongest(lead->raw[place[STRONGEST]], lead) &&
-           read_limits(lead->raw[place[LIMITS]], lead) && read_visits(lead->raw[place[VISITS]], lead) &&
-           read_written(lead->raw[place[WRITTEN]], lead) && read_touch(lead->raw[place[FIRST_TOUCH]], &lead->first) &&
-           read_touch(lead->raw[place[LAST_TOUCH]], &lead->last);
+    for (int i = 0; i < lead->groups; i++)
+        if (lead->group[i].as_of > lead->as_of)
+            return 0;
+    return in.at == in.end;
 }
 
 #endif

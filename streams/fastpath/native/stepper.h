@@ -37,7 +37,7 @@ static enum Verdict take_view(StepperObject *self, const ViewObject *object, Spa
     View view = facts_of(self, object);
     Writer room = {self->room, self->room, self->room + ROOM_BYTES, 0};
     uint8_t digest[DIGEST_SIZE];
-    if (!read_lead(is_fresh ? model->fresh : packed, model->place, model->lead_fields, lead))
+    if (!read_lead(is_fresh ? model->fresh : packed, model->role_of, model->lead_fields, lead))
         return SLOW;
     int is_visitor = is_text(lead->stage, "visitor");
     if ((!is_visitor && !is_text(lead->stage, "lead")) || (!is_fresh && !same(lead->judged_by, model->identity)))
