@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
@@ -161,7 +161,8 @@ class StateBatch:
         waking = self._wakes or state.waking
         labels = dict(state.labels or ())
         seal_all(self.packed)
-        changed: dict[bytes, bytes | None] = {**self.packed, **dict(self._changed(labels))}
+        changed = cast("dict[bytes, bytes | None]", self.packed)  # nobody needs it after this
+        changed.update(self._changed(labels))
         if self._made and self._logic.shortcut is not None:
             _relabel(labels, None, self._logic.shortcut.label, self._made)
         progress = Progress(applied, self.stream_time, self.live, state.partitions, self.note, waking, labels)

@@ -9,7 +9,7 @@ from streams.engine.envelopes import apply_all, plain_apply_all, plain_seal_all,
 
 _keys = st.binary(min_size=1, max_size=2)
 _dues = st.none() | st.integers(1, 2**62) | st.integers(-(2**63), -1)
-_packed = st.dictionaries(_keys, st.tuples(st.binary(max_size=70), _dues))
+_packed = st.dictionaries(_keys, st.tuples(st.binary(max_size=700), _dues))
 
 
 @given(_packed)
