@@ -10,6 +10,8 @@ needed for:
 - `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `_commit`: read_committed, fetch
   times, positions;
 - aiokafka's subscription state: position and last stable offset of a partition, for "caught up";
+- `aiokafka.consumer.fetcher`: the fetcher makes `MemoryRecords` and `PartitionRecords` of what a broker sent, by these
+  names of its module; `fetched.py` puts its own there;
 - `App._create_directories`: none are made;
 - aiokafka's coordinator: the member id, to notice that another process took this one's name.
 """
@@ -38,6 +40,15 @@ CONSUMER_NAMES = (
 )
 THREAD_NAMES = ("_commit", "_create_worker_consumer", "_ensure_consumer", "_fetch_records", "call_thread")
 APP_NAMES = ("_create_directories", "_on_partitions_assigned", "_on_partitions_revoked")
+#: Of one `PartitionRecords`.
+RECORDS_NAMES = (
+    "_aborted_producers",
+    "_aborted_transactions",
+    "_isolation_level",
+    "_records",
+    "_tp",
+    "next_fetch_offset",
+)
 POSITION_NAMES = ("_position", "highwater", "lso", "timestamp")
 
 

@@ -8,17 +8,21 @@ import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import consumer as aiokafka_consumer
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.consumer.subscription_state import (
     Assignment,
     SubscriptionState,
     TopicPartitionState,
 )
+from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
 from streams.engine import faust_internals as names
+from streams.engine.fetched import FetchedRecords
 from streams.engine.transport import ChunkConsumer, ChunkConsumerThread
 
 
@@ -83,6 +87,20 @@ async def test_positions_are_where_aiokafka_keeps_them() -> None:
     assert list(names.positions(Stub())) == [(TP("views", 0), 7, 8, 9)]  # type: ignore[arg-type]
     assert "self._subscription = SubscriptionState(" in inspect.getsource(aiokafka_consumer)
     assert AIOKafkaConsumer is aiokafka_consumer.AIOKafkaConsumer
+
+
+def test_the_fetcher_still_makes_what_is_put_into_its_place() -> None:
+    fetch = inspect.getsource(fetcher.Fetcher._proc_fetch_request)
+    assert "records = MemoryRecords(part_data[-1])" in fetch
+    assert "if records.has_next():" in fetch
+    assert "partition_records = PartitionRecords(" in fetch
+    read = PartitionRecords(TopicPartition("views", 0), MemoryRecords(b""), [], 7, None, None, True, 1)  # type: ignore[no-untyped-call]
+    for name in names.RECORDS_NAMES:
+        assert hasattr(read, name)
+    parameters = list(inspect.signature(PartitionRecords).parameters)
+    assert parameters == list(inspect.signature(FetchedRecords).parameters)
+    assert "self._unpack_records()" in inspect.getsource(PartitionRecords.__init__)
+    assert "for msg in self._partition_records:" in inspect.getsource(fetcher.FetchResult.getall)
 
 
 async def test_the_group_member_id_is_where_aiokafka_keeps_it() -> None:
