@@ -152,6 +152,8 @@ class SourceBuffer:
         self.records -= count
         self.handed_out += count
         self.last_taken = taken[-1][0].offset
+        if self._index == len(self._items):  # let go of what was fetched, which may be all that a partition gave
+            self._items, self._ranks, self._index = [], [], 0
         return taken
 
 
