@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from model_events import drawn_event
 from model_files import TEXTS, model_file, written
+from record_batches import as_fetched
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
@@ -268,3 +269,15 @@ def test_a_model_with_numbers_that_the_compiled_part_can_not_hold_goes_the_long_
     reader = ViewReader.compiled(CODEC)
     assert reader is not None
     assert reader.under(model, 1, Counted()) is None
+
+
+def test_records_of_which_there_are_views_do_not_grow() -> None:
+    """A view points into them, and they would move."""
+    way = Way(SHIPPED[0], True)
+    shortcut = way.logic.shortcut
+    assert shortcut is not None
+    event = {"event_id": "1", "lead_id": KEY.decode(), "occurred_at": START, "url": "https://example.com/"}
+    fetched: Any = as_fetched([PlainRecord("page-views", 0, 0, START, KEY, CODEC.encode("page-views", event))])
+    shortcut.decode(fetched, way.logic.decode)
+    with pytest.raises(RuntimeError, match="grow"):
+        fetched.add(b"", 0, 0, 0, 0, False, 0)
