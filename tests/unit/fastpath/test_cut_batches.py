@@ -33,10 +33,10 @@ class Cut:
         self.way = Way(model, short)
         self._dice = dice
 
-    def handle(self, records: list[PlainRecord], now: int | None) -> list[Output]:
-        """What leaves, in order. What is due is due at the beginning."""
+    def handle(self, records: list[PlainRecord], now: int | None, in_one: bool) -> list[Output]:
+        """What leaves, in order. What is due is due at the beginning. `in_one` batch, though maybe in pieces."""
         outputs: list[Output] = []
-        for first, end in self._between(len(records), 0.5):
+        for first, end in self._between(len(records), 1.0 if in_one else 0.3):
             part = records[first:end]
             outputs += self.way.batch(part, now, [one for one, _ in self._between(len(part), 0.7)][1:]).outputs
             now = None
@@ -112,11 +112,12 @@ def test_however_records_are_cut_into_batches_the_same_comes_of_them(seed: int) 
         for topic, key, value, arrival in said + stretch:
             records.append(PlainRecord(topic, 0, offset, arrival, key, value))
             offset += 1
-        if dice.random() < 0.3:
+        exchanged = dice.random() < 0.3  # in one batch: who is there at its end is woken
+        if exchanged:
             offered = dice.choice([models(dice), *SHIPPED])
             for one in ways:
                 one.way.logic.offer(offered)
-        came = [one.handle(records, now) for one in ways]
+        came = [one.handle(records, now, exchanged) for one in ways]
         for one, outputs in zip(ways, came, strict=True):
             assert _by_key(outputs) == _by_key(came[0])
             assert one.way.state.values == whole.way.state.values
