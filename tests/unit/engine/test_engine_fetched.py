@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -189,3 +191,28 @@ def test_records_that_were_not_made_as_they_should_be_are_empty() -> None:
         bare[0:0]
     with pytest.raises(RuntimeError):
         bare.add(b"", 0, 0, 0, 0, False, 0)
+
+
+@dataclass
+class Timed:
+    """An item that points into its fetch, as a view does."""
+
+    piece: Sequence[Any]
+    time: int | None = None
+
+
+def test_what_a_fetch_brought_is_let_go_with_the_last_of_its_records() -> None:
+    """It may be megabytes, of a topic in which nothing more happens."""
+    payload = batch_of([record(n, b"x" * 100) for n in range(1_500)])[61:]
+    unused = sys.getrefcount(payload)
+    records = NATIVE.Records("page-views", 0, ConsumerRecord)
+    records.add(payload, 1_500, 0, 1_000, 0, False, 0)
+    buffer = SourceBuffer("page-views", applied=-1)
+    buffer.accept(records)
+    del records
+    for count in (1_000, 400, 100):
+        assert sys.getrefcount(payload) > unused
+        buffer.refill(lambda piece: [(piece[n], Timed(piece)) for n in range(len(piece))])
+        assert len(buffer.take(count)) == count
+    assert not buffer.refill(lambda piece: [])
+    assert sys.getrefcount(payload) == unused
