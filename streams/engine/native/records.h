@@ -94,8 +94,8 @@ static int read_bytes(const uint8_t **at, const uint8_t *end, const uint8_t **by
 
 static int read_entry(const uint8_t **at, const uint8_t *limit, int64_t base, int64_t time, Entry *entry) {
     int64_t length, since, delta, headers;
-    if (!read_zigzag(at, limit, &length) || length < 1 || length > limit - *at)
-        return 0;
+    if (!read_zigzag(at, limit, &length) || length < 1 || length > limit - *at || length > INT32_MAX)
+        return 0; /* so that sizes fit where they are kept */
     const uint8_t *end = *at + length, *name, *value;
     ++*at; /* attributes, of which none are in use */
     if (!read_zigzag(at, end, &since) || !read_zigzag(at, end, &delta) ||

@@ -52,13 +52,13 @@ class Cut:
 
 def lives(dice: Random) -> Iterator[tuple[str, dict[str, Any], int]]:
     """(topic, fields, arrival): mostly page views, in bursts of one lead, and between them all else that happens."""
-    now = START
+    now, quiet = START, dice.choice([0.0, 0.9])
     for number in range(400):
         now += dice.choice([0, 0, 1, MINUTE, MINUTE, HOUR, dice.randrange(4 * DAY)])
         if number % 7 == 0 or dice.random() < 0.3:
             lead_id = dice.choice(IDS)
         at = now - dice.choice([0] * 8 + [MINUTE, 5 * DAY])
-        what = dice.random()
+        what = dice.random() * (0.8 if dice.random() < quiet else 1.0)
         if what < 0.8:
             plain = {"url": dice.choice(SITES) + dice.choice(PATHS), "user_agent": AGENTS[2], "ip": None}
             yield "page-views", views(dice, at, lead_id) | (plain if what < 0.7 else {}), now
