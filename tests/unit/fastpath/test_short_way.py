@@ -228,8 +228,11 @@ def test_a_model_that_was_replaced_is_freed() -> None:
     assert known() is None
 
 
-def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lead at hand is the stepper's own: a second one would be written into it."""
+@pytest.mark.parametrize("views_at_once", [1, 100])
+def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.MonkeyPatch, views_at_once: int) -> None:
+    """The lead at hand is the stepper's own: a second one would be written into it. Of few views and of many, for which
+    the interpreter's lock is let go.
+    """
 
     def asks_back(user_agent: str) -> bool:
         shortcut = way.logic.shortcut
@@ -247,7 +250,7 @@ def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.Mon
     plain, asking = (PlainRecord("page-views", 0, 0, START, KEY, value) for value in values)
     way.batch([plain, plain], START)  # the schema is met first
     with pytest.raises(RuntimeError, match="once at a time"):
-        way.batch([asking], START)
+        way.batch([plain] * (views_at_once - 1) + [asking], START)
 
 
 def test_a_model_of_ages_goes_the_long_way() -> None:
