@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -87,7 +88,21 @@ class Way:
 
         self.logic.handle = counting  # type: ignore[method-assign]
 
-    def batch(self, records: Sequence[PlainRecord], now: int) -> Effects:
+    def batch(self, records: Sequence[PlainRecord], now: int | None, cuts: Sequence[int] = ()) -> Effects:
+        """One batch of what is due at `now` and of the records, handed over in pieces that begin at `cuts`."""
+        items = self.decoded(records)
+        due = [] if now is None else self.state.take_due(now, 500)
+        batch = StateBatch(self.state, self.logic)
+        self.logic.begin(batch)
+        batch.run_due(due, now or 0)
+        for first, end in pairwise([0, *cuts, len(items)]):
+            batch.run(items[first:end], Clock("wall", MINUTE))
+        effects = batch.effects(last_of(items))
+        self.state.apply(effects)
+        return effects
+
+    def decoded(self, records: Sequence[PlainRecord]) -> list[Decoded]:
+        """Each record with its item, as records of one topic after the other are read, in the order of offsets."""
         items: list[Decoded] = []
         for topic in dict.fromkeys(record.topic for record in records):
             chunk = [record for record in records if record.topic == topic]
@@ -97,14 +112,7 @@ class Way:
             else:  # objects, or as they lie in a batch
                 items += shortcut.decode(as_fetched(chunk) if len(chunk) % 2 else chunk, decode)
         items.sort(key=lambda pair: pair[0].offset)
-        due = self.state.take_due(now, 500)
-        batch = StateBatch(self.state, self.logic)
-        self.logic.begin(batch)
-        batch.run_due(due, now)
-        batch.run(items, Clock("wall", MINUTE))
-        effects = batch.effects(last_of(items))
-        self.state.apply(effects)
-        return effects
+        return items
 
 
 def views(dice: Random, at: int, lead_id: str) -> dict[str, Any]:

@@ -63,17 +63,17 @@ def as_fetched(records: Sequence[Record]) -> Sequence[Record]:
 def _framed(record: Record) -> bytes:
     headers = [_sized(name.encode()) + _sized(value) for name, value in record.headers]
     body = [
-        b"\0", _varint(record.timestamp), _varint(record.offset), _sized(record.key), _sized(record.value),
-        _varint(len(headers)), *headers,
+        b"\0", varint(record.timestamp), varint(record.offset), _sized(record.key), _sized(record.value),
+        varint(len(headers)), *headers,
     ]  # fmt: skip
     return _sized(b"".join(body))
 
 
 def _sized(value: bytes | None) -> bytes:
-    return _varint(-1) if value is None else _varint(len(value)) + value
+    return varint(-1) if value is None else varint(len(value)) + value
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
     raw = ((number << 1) ^ (number >> 63)) & (2**64 - 1)
     out = bytearray()
     while raw > 0x7F:

@@ -24,9 +24,19 @@ static void make_crc_table(CrcTable *table, uint32_t reversed_polynomial) {
             table->slice[slice][i] = table->slice[slice - 1][i] >> 8 ^ table->slice[0][table->slice[slice - 1][i] & 0xff];
 }
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#define FOLDED_FROM 64
+static int can_fold;
+#endif
+
 static void make_crc_tables(void) {
     make_crc_table(&crc32_ieee, 0xedb88320);
     make_crc_table(&crc32_castagnoli, 0x82f63b78);
+#ifdef FOLDED_FROM
+    unsigned a, b, features, d; /* asked of the processor: as Zig has it, __builtin_cpu_supports knows of nothing */
+    can_fold = __get_cpuid(1, &a, &b, &features, &d) && features & bit_PCLMUL && features & bit_SSE4_1;
+#endif
 }
 
 /* Without the inversions at both ends. */
@@ -42,9 +52,8 @@ static uint32_t crc_by_tables(const CrcTable *table, uint32_t crc, const uint8_t
     return crc;
 }
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef FOLDED_FROM
 #include <immintrin.h>
-#define FOLDED_FROM 64
 
 /* Of zlib's polynomial, 64 bytes at a time by multiplication without carries (V. Gopal et al., "Fast CRC Computation for
  * Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009, with the constants of its bit-reflected example).
@@ -84,8 +93,7 @@ __attribute__((target("pclmul,sse4.1"))) static uint32_t crc_by_folding(uint32_t
 static uint32_t crc_of(const CrcTable *table, uint32_t before, const uint8_t *p, int64_t size) {
     uint32_t crc = ~before;
 #ifdef FOLDED_FROM
-    if (table == &crc32_ieee && size >= FOLDED_FROM && __builtin_cpu_supports("pclmul") &&
-        __builtin_cpu_supports("sse4.1")) {
+    if (can_fold && table == &crc32_ieee && size >= FOLDED_FROM) {
         int64_t folded = size & ~(int64_t)15;
         crc = crc_by_folding(crc, p, folded);
         p += folded;

@@ -14,6 +14,7 @@
 enum { LENGTH_AT = 8, MAGIC_AT = 16, CRC_AT = 17, ATTRIBUTES_AT = 21, LAST_DELTA_AT = 23, FIRST_TIME_AT = 27,
        LAST_TIME_AT = 35, PRODUCER_AT = 43, COUNT_AT = 57, RECORDS_AT = 61 };
 #define COUNTED_FROM 12 /* what a batch's length counts */
+#define SMALLEST_RECORD 7 /* seven numbers of a byte each */
 
 static uint64_t big_endian(const uint8_t *at, int bytes) {
     uint64_t number = 0;
@@ -23,9 +24,8 @@ static uint64_t big_endian(const uint8_t *at, int bytes) {
 }
 
 static PyObject *described(const uint8_t *batch, Py_ssize_t start, Py_ssize_t end) {
-    int64_t base = (int64_t)big_endian(batch, 8);
-    return Py_BuildValue("LLiLLLinn", (long long)base,
-                         (long long)(base + (int32_t)big_endian(batch + LAST_DELTA_AT, 4) + 1),
+    uint64_t base = big_endian(batch, 8), last = (uint64_t)(int32_t)big_endian(batch + LAST_DELTA_AT, 4);
+    return Py_BuildValue("LLiLLLinn", (long long)base, (long long)(base + last + 1),
                          (int)big_endian(batch + ATTRIBUTES_AT, 2), (long long)big_endian(batch + FIRST_TIME_AT, 8),
                          (long long)big_endian(batch + LAST_TIME_AT, 8), (long long)big_endian(batch + PRODUCER_AT, 8),
                          (int)(int32_t)big_endian(batch + COUNT_AT, 4), start + RECORDS_AT, end);
@@ -38,7 +38,7 @@ static PyObject *batches(PyObject *Py_UNUSED(module), PyObject *data) {
     PyObject *found;
     if (PyBytes_AsStringAndSize(data, &raw, &size) < 0 || !(found = PyList_New(0)))
         return NULL;
-    while (size - start >= RECORDS_AT) {
+    while (size - start > MAGIC_AT) { /* one of an older format may be shorter than the head of one of these */
         const uint8_t *batch = (const uint8_t *)raw + start;
         int64_t length = (int32_t)big_endian(batch + LENGTH_AT, 4);
         if (batch[MAGIC_AT] != 2 || length < RECORDS_AT - COUNTED_FROM) {
@@ -94,8 +94,8 @@ static int read_bytes(const uint8_t **at, const uint8_t *end, const uint8_t **by
 
 static int read_entry(const uint8_t **at, const uint8_t *limit, int64_t base, int64_t time, Entry *entry) {
     int64_t length, since, delta, headers;
-    if (!read_zigzag(at, limit, &length) || length < 1 || length > limit - *at)
-        return 0;
+    if (!read_zigzag(at, limit, &length) || length < 1 || length > limit - *at || length > INT32_MAX)
+        return 0; /* so that sizes fit where they are kept */
     const uint8_t *end = *at + length, *name, *value;
     ++*at; /* attributes, of which none are in use */
     if (!read_zigzag(at, end, &since) || !read_zigzag(at, end, &delta) ||
@@ -103,7 +103,7 @@ static int read_entry(const uint8_t **at, const uint8_t *limit, int64_t base, in
         !read_bytes(at, end, &entry->value, &entry->value_size) || !read_zigzag(at, end, &headers) || headers < 0 ||
         headers > end - *at)
         return 0;
-    entry->offset = base + delta;
+    entry->offset = (int64_t)((uint64_t)base + (uint64_t)delta);
     entry->timestamp = (int64_t)((uint64_t)time + (uint64_t)since);
     entry->headers = *at;
     entry->end = end;
@@ -183,7 +183,7 @@ static PyObject *records_add(RecordsObject *self, PyObject *args) {
     if (!self->owner || !PyList_CheckExact(self->owner) || self->is_shared) /* its entries would move */
         return PyErr_Format(PyExc_RuntimeError, "Records of which there are parts do not grow");
     const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(payload), *end = at + PyBytes_GET_SIZE(payload);
-    if (count < 0 || count > end - at)
+    if (count < 0 || count > (end - at) / SMALLEST_RECORD)
         return PyErr_Format(PyExc_ValueError, "not so many records");
     Entry *grown = PyMem_Realloc(self->entry, sizeof(Entry) * (size_t)(self->count + count + 1));
     if (!grown)
@@ -221,6 +221,8 @@ static PyObject *records_item(RecordsObject *self, Py_ssize_t index) {
 
 static PyObject *records_part(RecordsObject *self, PyObject *slice) {
     Py_ssize_t start, stop, step;
+    if (!self->owner)
+        return PyErr_Format(PyExc_RuntimeError, "Records without a topic");
     if (PySlice_Unpack(slice, &start, &stop, &step) < 0)
         return NULL;
     Py_ssize_t count = PySlice_AdjustIndices(self->count, &start, &stop, step);

@@ -263,6 +263,8 @@ static PyObject *decoder_decode(DecoderObject *self, PyObject *args) {
     int is_raw = Py_TYPE(records) == records_type;
     if (!is_raw && !(list = PySequence_Fast(records, "no sequence")))
         return NULL;
+    if (is_raw)
+        ((RecordsObject *)records)->is_shared = 1; /* views point to its entries, which must not move */
     Py_ssize_t count = is_raw ? ((RecordsObject *)records)->count : PySequence_Fast_GET_SIZE(list);
     PyObject *pairs = PyList_New(0);
     for (Py_ssize_t i = 0; pairs && i < count; i++) {

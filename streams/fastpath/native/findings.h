@@ -7,14 +7,16 @@
 #define LONGEST_REMEMBERED 1000
 
 /* What follows is called without the interpreter's lock, and takes it to ask. It answers 1 for yes, 0 for no, -1 with an
- * error set. */
+ * error set. For a few views the lock is kept: another thread that is at work may have it for milliseconds. */
 
 static void take_lock(StepperObject *self) {
-    PyEval_RestoreThread(self->thread);
+    if (self->lets_lock_go)
+        PyEval_RestoreThread(self->thread);
 }
 
 static void let_lock_go(StepperObject *self) {
-    self->thread = PyEval_SaveThread();
+    if (self->lets_lock_go)
+        self->thread = PyEval_SaveThread();
 }
 
 static PyObject *text_of(Span text) {

@@ -10,6 +10,8 @@
 #define MOST_NETWORKS 64
 /* As many as the engine handles at a time. */
 #define MOST_VIEWS 1024
+/* From so many on the interpreter's lock is let go: they take some tens of microseconds. */
+#define MANY_VIEWS 32
 
 typedef struct {
     int is_visitor, low_touch, count;
@@ -66,7 +68,7 @@ typedef struct {
     Watched watched[MOST_WATCHED];
     int watched_count;
     long long ignored[REASONS];
-    int is_running, failed; /* failed: an error is set */
+    int is_running, lets_lock_go, failed; /* failed: an error is set */
     Window window;
     Lead lead;
     uint8_t room[ROOM_BYTES], out[ROOM_BYTES];

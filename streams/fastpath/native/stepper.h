@@ -99,7 +99,7 @@ static void leave(Window *window, int place, const Clock *clock) {
     window->left_one[window->left++] = (Left){place, clock->has_time, clock->stream_time};
 }
 
-/* Take the window's views, without the interpreter's lock. What is left for a key is left with all that follows for it. */
+/* Take the window's views, without the interpreter's lock where they are many. What is left for a key is left with all that follows for it. */
 static void take_window(StepperObject *self, Clock *clock) {
     Window *window = &self->window;
     for (int i = 0; i < window->count && !self->failed; i++) {
@@ -143,6 +143,7 @@ static PyObject *run(StepperObject *self, PyObject *args) {
         return Py_BuildValue("nOOi[]", start, Py_None, Py_None, 0);
     self->failed = !open_window(self, window, &in, items, start);
     if (!self->failed) {
+        self->lets_lock_go = window->count >= MANY_VIEWS;
         let_lock_go(self);
         take_window(self, &clock);
         take_lock(self);

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
-from record_batches import as_fetched, batch_of, control_batch, read
+from record_batches import as_fetched, batch_of, control_batch, read, varint
 
 from streams.engine.compiled import compiled
 from streams.engine.merge import SourceBuffer
@@ -149,3 +154,65 @@ def test_a_buffer_takes_them_from_where_it_ends() -> None:
     buffer.accept(as_fetched([record(n, b"xy") for n in range(2_500)]))
     assert (buffer.records, buffer.bytes, buffer.next_offset) == (2_496, 4_992, 2_500)
     assert buffer.oldest() == (1_004, None)
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+def test_a_record_of_an_older_format_is_handed_out_though_it_is_shorter_than_the_head_of_a_batch(magic: int) -> None:
+    builder = LegacyRecordBatchBuilder(magic, 0, 1_000)
+    assert builder.append(0, 1_000, b"k", b"v") is not None
+    old = bytes(builder.build())
+    assert len(old) < 61
+    found = read(old)
+    assert [(one.key, one.value) for one in found] == [(b"k", b"v")]
+    assert found.next_fetch_offset == 1
+
+
+def test_a_batch_that_says_more_records_than_its_bytes_can_hold_takes_no_room_for_them() -> None:
+    records = NATIVE.Records("t", 0, ConsumerRecord)
+    with pytest.raises(ValueError, match="so many"):
+        records.add(b"\0" * 69, 10, 0, 0, 0, False, 0)
+
+
+def test_offsets_and_times_that_are_beyond_all_numbers_break_nothing() -> None:
+    most = varint(2**63 - 1)
+    body = b"\0" + most + most + b"\1\1\0"
+    records = NATIVE.Records("t", 0, ConsumerRecord)
+    records.add(varint(len(body)) + body, 1, 2**63 - 1, 2**63 - 1, 0, False, -(2**63))
+    assert (records[0].offset, records[0].timestamp) == (-2, -2)
+    head = struct.pack(">qii", 2**63 - 1, 49, 0) + b"\2"
+    checked = struct.pack(">hiqqqhii", 0, 2**31 - 1, 0, 0, -1, -1, -1, 0)
+    assert NATIVE.batches(head + struct.pack(">I", calc_crc32c(checked)) + checked)[0][1] == -(2**63) + 2**31 - 1
+
+
+def test_records_that_were_not_made_as_they_should_be_are_empty() -> None:
+    bare = NATIVE.Records.__new__(NATIVE.Records)
+    assert (len(bare), bare.bytes) == (0, 0)
+    with pytest.raises(RuntimeError):
+        bare[0:0]
+    with pytest.raises(RuntimeError):
+        bare.add(b"", 0, 0, 0, 0, False, 0)
+
+
+@dataclass
+class Timed:
+    """An item that points into its fetch, as a view does."""
+
+    piece: Sequence[Any]
+    time: int | None = None
+
+
+def test_what_a_fetch_brought_is_let_go_with_the_last_of_its_records() -> None:
+    """It may be megabytes, of a topic in which nothing more happens."""
+    payload = batch_of([record(n, b"x" * 100) for n in range(1_500)])[61:]
+    unused = sys.getrefcount(payload)
+    records = NATIVE.Records("page-views", 0, ConsumerRecord)
+    records.add(payload, 1_500, 0, 1_000, 0, False, 0)
+    buffer = SourceBuffer("page-views", applied=-1)
+    buffer.accept(records)
+    del records
+    for count in (1_000, 400, 100):
+        assert sys.getrefcount(payload) > unused
+        buffer.refill(lambda piece: [(piece[n], Timed(piece)) for n in range(len(piece))])
+        assert len(buffer.take(count)) == count
+    assert not buffer.refill(lambda piece: [])
+    assert sys.getrefcount(payload) == unused

@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from model_events import drawn_event
 from model_files import TEXTS, model_file, written
+from record_batches import as_fetched
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
@@ -227,8 +228,11 @@ def test_a_model_that_was_replaced_is_freed() -> None:
     assert known() is None
 
 
-def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lead at hand is the stepper's own: a second one would be written into it."""
+@pytest.mark.parametrize("views_at_once", [1, 100])
+def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.MonkeyPatch, views_at_once: int) -> None:
+    """The lead at hand is the stepper's own: a second one would be written into it. Of few views and of many, for which
+    the interpreter's lock is let go.
+    """
 
     def asks_back(user_agent: str) -> bool:
         shortcut = way.logic.shortcut
@@ -246,7 +250,7 @@ def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.Mon
     plain, asking = (PlainRecord("page-views", 0, 0, START, KEY, value) for value in values)
     way.batch([plain, plain], START)  # the schema is met first
     with pytest.raises(RuntimeError, match="once at a time"):
-        way.batch([asking], START)
+        way.batch([plain] * (views_at_once - 1) + [asking], START)
 
 
 def test_a_model_of_ages_goes_the_long_way() -> None:
@@ -268,3 +272,15 @@ def test_a_model_with_numbers_that_the_compiled_part_can_not_hold_goes_the_long_
     reader = ViewReader.compiled(CODEC)
     assert reader is not None
     assert reader.under(model, 1, Counted()) is None
+
+
+def test_records_of_which_there_are_views_do_not_grow() -> None:
+    """A view points into them, and they would move."""
+    way = Way(SHIPPED[0], True)
+    shortcut = way.logic.shortcut
+    assert shortcut is not None
+    event = {"event_id": "1", "lead_id": KEY.decode(), "occurred_at": START, "url": "https://example.com/"}
+    fetched: Any = as_fetched([PlainRecord("page-views", 0, 0, START, KEY, CODEC.encode("page-views", event))])
+    shortcut.decode(fetched, way.logic.decode)
+    with pytest.raises(RuntimeError, match="grow"):
+        fetched.add(b"", 0, 0, 0, 0, False, 0)
