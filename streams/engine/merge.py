@@ -149,14 +149,12 @@ class SourceBuffer:
         """The next `count` decoded records, which are out of the buffer then."""
         taken = self._items[self._index : self._index + count]
         self._index += count
-        if self._index == len(
-            self._items
-        ):  # they hold all that their fetch brought, and the next may be long in coming
-            self._items, self._ranks, self._index = [], [], 0
         self.records -= count
         self.handed_out += count
         self.last_taken = taken[-1][0].offset
-        if self._index == len(self._items):  # let go of what was fetched, which may be all that a partition gave
+        if self._index == len(
+            self._items
+        ):  # they hold all that their fetch brought, and the next may be long in coming
             self._items, self._ranks, self._index = [], [], 0
         return taken
 
