@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from confluent_kafka import Producer
@@ -47,9 +47,14 @@ def page_views(population: str, count: int, seed: int = 1) -> Iterator[tuple[byt
 
 
 def load(bootstrap: str, population: str, count: int) -> None:
-    """Put the views onto page-views."""
+    """Put the views onto page-views as they are made, some 50,000 a second."""
+    publish(bootstrap, page_views(population, count))
+
+
+def publish(bootstrap: str, views: Iterable[tuple[bytes, bytes]]) -> None:
+    """Put (key, value) pairs onto page-views."""
     producer = Producer({**producer_config(bootstrap), "linger.ms": 50, "batch.num.messages": 10_000})
-    for key, value in page_views(population, count):
+    for key, value in views:
         while True:
             try:
                 producer.produce("page-views", value, key)

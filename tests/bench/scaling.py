@@ -5,40 +5,49 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psutil
 from contenders import consumed, free_port
-from population import load
+from population import page_views, publish
 from setting import Setting
 
 from streams.kafka import ensure_topics
+from streams.local.broker import EmbeddedBroker
 from streams.local.parent import die_with_parent
+
+#: They are kept in memory, half a kilobyte each.
+_MOST_EVENTS = 2_000_000
+#: What counts of them: from when all are warm, as long as there is a backlog.
+_BEGIN, _END = 0.2, 0.8
+_JOIN_MS = 6_000
 
 
 def two_workers(setting: Setting, events: int) -> list[dict[str, Any]]:
     """CPU time per event of one worker, of two, and of one again; the ratio is to the mean of the two runs of one."""
-    first, both, last = (_cost(setting, workers, events) for workers in (1, 2, 1))
+    views = list(page_views("uniform", min(events, _MOST_EVENTS)))
+    first, both, last = (_cost(setting, workers, views) for workers in (1, 2, 1))
     alone = (first + last) / 2
     note = (
-        f"two workers on {setting.partitions} partitions: {both:.0f} us of CPU time an event, one: {alone:.0f} us "
-        f"({first:.0f} and {last:.0f}), ratio {both / alone:.2f}"
+        f"two workers on {setting.partitions} partitions: {both:.1f} us of CPU time an event, one: {alone:.1f} us "
+        f"({first:.1f} and {last:.1f}), ratio {both / alone:.2f}"
     )
     return [{"part": "two-workers", "one_us": alone, "two_us": both, "ratio": both / alone, "note": note}]
 
 
-def _cost(setting: Setting, count: int, events: int) -> float:
-    """Microseconds of CPU time an event, of all workers together.
+def _cost(setting: Setting, count: int, views: Sequence[tuple[bytes, bytes]]) -> float:
+    """Microseconds of CPU time an event, of all workers together, while there is a backlog for each of them.
 
-    They have shared the partitions before there is anything to do: else the first would have it done before the second
-    has joined. Loading goes on while they work, and is quicker than they are.
+    The group waits for all before it begins: else the first would have it done before the second has joined.
     """
     folder = Path(tempfile.mkdtemp(dir=setting.room))
-    with setting.broker() as broker, ExitStack() as running:
+    broker = EmbeddedBroker(jvm=setting.jvm, server={"group.initial.rebalance.delay.ms": str(_JOIN_MS)})
+    with broker, ExitStack() as running:
         ensure_topics(broker.bootstrap, setting.partitions)
+        publish(broker.bootstrap, views)
         ports = [free_port() for _ in range(count)]
         workers = []
         for port in ports:
@@ -56,13 +65,15 @@ def _cost(setting: Setting, count: int, events: int) -> float:
         share = f"ready {setting.partitions // count} partitions"
         _until(lambda: all(_last_line(folder / str(port)).startswith(share) for port in ports), "no equal shares")
 
-        def cpu() -> float:
-            return sum(sum(psutil.Process(one.pid).cpu_times()[:2]) for one in workers)
+        def now() -> tuple[int, float]:
+            return sum(map(consumed, ports)), sum(sum(psutil.Process(one.pid).cpu_times()[:2]) for one in workers)
 
-        spent = cpu()
-        load(broker.bootstrap, "uniform", events)
-        _until(lambda: sum(consumed(port) for port in ports) >= events, "not everything was handled")
-        return (cpu() - spent) / events * 1e6
+        def past(share: float) -> tuple[int, float]:
+            _until(lambda: now()[0] >= share * len(views), "not everything was handled")
+            return now()
+
+        (first, before), (last, after) = past(_BEGIN), past(_END)
+        return (after - before) / (last - first) * 1e6
 
 
 def _last_line(log: Path) -> str:
@@ -74,4 +85,4 @@ def _until(condition: Callable[[], bool], otherwise: str, patience: float = 300.
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(otherwise)
-        time.sleep(0.2)
+        time.sleep(0.1)
