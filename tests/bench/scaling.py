@@ -63,16 +63,22 @@ def _cost(setting: Setting, count: int, views: Sequence[tuple[bytes, bytes]]) ->
             running.callback(worker.kill)
             workers.append(worker)
         share = f"ready {setting.partitions // count} partitions"
-        _until(lambda: all(_last_line(folder / str(port)).startswith(share) for port in ports), "no equal shares")
+        samples: list[tuple[int, float]] = []
 
-        def now() -> tuple[int, float]:
-            return sum(map(consumed, ports)), sum(sum(psutil.Process(one.pid).cpu_times()[:2]) for one in workers)
+        def seen() -> int:
+            cpu = sum(sum(psutil.Process(one.pid).cpu_times()[:2]) for one in workers)
+            samples.append((sum(map(consumed, ports)), cpu))
+            return samples[-1][0]
 
-        def past(share: float) -> tuple[int, float]:
-            _until(lambda: now()[0] >= share * len(views), "not everything was handled")
-            return now()
+        def shared() -> bool:
+            seen()
+            return all(_last_line(folder / str(port)).startswith(share) for port in ports)
 
-        (first, before), (last, after) = past(_BEGIN), past(_END)
+        _until(shared, "no equal shares")
+        _until(lambda: seen() >= _END * len(views), "not everything was handled")
+        last, after = samples[-1]
+        warm = [one for one in samples if _BEGIN * len(views) <= one[0] < last]
+        first, before = warm[0] if warm else max(one for one in samples if one[0] < last)  # between two looks
         return (after - before) / (last - first) * 1e6
 
 
