@@ -32,6 +32,7 @@ from streams.monitoring.dashboards.pictures import plot_boards
 from streams.wire.codec import Codec
 from streams.wire.jsonlines import Line, parse_line
 from tests.integration.collector_bed import RunningCollector, running_collector
+from tests.kafka_topics import messages_of
 from tests.processes import await_ready, end, eventually, free_port
 from tests.prometheus import Prometheus, running_prometheus
 from tests.relay_bed import running_relay, webhook
@@ -207,12 +208,20 @@ def _visits(bed: Bed, stop: threading.Event) -> None:
 
 def sales_answers(bed: Bed) -> None:
     """Four leads book demos, and sales answers each; one waits in vain beyond its SLA."""
-    lines = []
-    for number, (disposition, reason) in enumerate(_ANSWERS):
-        lead = f"asks-{number}"
-        lines.append(event("demo-bookings", lead, -60, booking_id="b", status="BOOKED"))
-        lines.append(event("sales-feedback", lead, -50, disposition=disposition, reason=reason))
-    publish(bed, lines)
+    leads = [f"asks-{number}" for number in range(len(_ANSWERS))]
+    publish(bed, [event("demo-bookings", lead, -60, booking_id="b", status="BOOKED") for lead in leads])
+    asked = {lead.encode() for lead in leads}
+    # What is published all at once is only as ordered as it arrives: sales answers what it was told.
+    eventually(
+        lambda: asked <= {one.key() for one in messages_of(bed.broker.bootstrap, ["sql-events"])}, "sales is not asked"
+    )
+    publish(
+        bed,
+        [
+            event("sales-feedback", lead, -50, disposition=disposition, reason=reason)
+            for lead, (disposition, reason) in zip(leads, _ANSWERS, strict=True)
+        ],
+    )
 
 
 def bookings(name: str, count: int) -> list[Happening]:
