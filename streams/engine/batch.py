@@ -10,7 +10,7 @@ from streams.engine.envelope import PAYLOAD, CorruptChangelog, due_of, wrap
 from streams.engine.envelopes import seal_all
 from streams.engine.merge import Decoded
 from streams.engine.partition import PartitionState
-from streams.engine.seam import Effects, Logic, Output, Progress
+from streams.engine.seam import Effects, Logic, Output, Progress, Ran
 
 _DELETED = object()
 
@@ -65,7 +65,7 @@ class StateBatch:
         found = self._objects.get(key)
         if found is not None:
             return None if found is _DELETED else found
-        packed = self._unpacked_again(key)
+        packed = self._take_packed(key)
         if packed is not None:
             payload, self._dirty[key] = packed[PAYLOAD:], due_of(packed)
         else:
@@ -77,8 +77,8 @@ class StateBatch:
         self._labels[key] = self._logic.label(found)  # now: the logic may change the object in place
         return found
 
-    def _unpacked_again(self, key: bytes) -> bytes | None:
-        """What a shortcut put, which from now on is in the logic's hands."""
+    def _take_packed(self, key: bytes) -> bytes | None:
+        """What a shortcut put, if it did: the key is in the logic's hands from now on."""
         packed = self.packed.pop(key, None)
         if packed is not None and key not in self._state.values:
             self._made -= 1
@@ -102,12 +102,12 @@ class StateBatch:
         return None if value is None else due_of(value)
 
     def put(self, key: bytes, state: Any, due: int | None) -> None:
-        self._unpacked_again(key)
+        self._take_packed(key)
         self._objects[key] = state
         self._dirty[key] = due
 
     def delete(self, key: bytes) -> None:
-        self._unpacked_again(key)
+        self._take_packed(key)
         self._objects[key] = _DELETED
         self._dirty[key] = None
 
@@ -133,17 +133,9 @@ class StateBatch:
         place = 0
         while place < len(items):
             if shortcut is not None:
-                began_at = self.stream_time
-                place, time, arrival, made, left = shortcut.run(items, place, self)
-                self._made += made
-                for at, before in left:
-                    record, item = items[at]
-                    self.stream_time = before
-                    handle(record, item, self)
-                self.stream_time = began_at
-                if time is not None and arrival is not None:
-                    self.stream_time = time
-                    self.live = clock.is_live(time, arrival)
+                ran = shortcut.run(items, place, self)
+                self._follow(ran, items, clock)
+                place = ran.end
                 if place == len(items):
                     break
             record, item = items[place]
@@ -153,6 +145,19 @@ class StateBatch:
             if time is not None and (self.stream_time is None or time > self.stream_time):
                 self.stream_time = time
                 self.live = clock.is_live(time, record.timestamp)
+
+    def _follow(self, ran: Ran, items: list[Decoded], clock: Clock) -> None:
+        """Handle what a shortcut left, and take over what it did."""
+        self._made += ran.made
+        began_at = self.stream_time
+        for place, before in ran.left:
+            record, item = items[place]
+            self.stream_time = before
+            self._logic.handle(record, item, self)
+        self.stream_time = began_at
+        if ran.stream_time is not None and ran.arrival is not None:
+            self.stream_time = ran.stream_time
+            self.live = clock.is_live(ran.stream_time, ran.arrival)
 
     def effects(self, taken: Mapping[str, int]) -> Effects:
         """Pack what changed, each key once. `taken` is the last offset that was handled of each topic."""

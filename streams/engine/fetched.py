@@ -25,6 +25,12 @@ from streams.engine.compiled import compiled
 _DECODERS: dict[int, Callable[[bytes], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 _CODEC, _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 _NO_PRODUCER = -1
+#: Of a control record's key: version and type.
+_MARKER_BYTES = 4
+
+
+class NotPlain(Exception):
+    """aiokafka reads what a fetch brought, and says what is wrong with it, if anything is."""
 
 
 class FetchedBatches(MemoryRecords):  # type: ignore[misc, valid-type]
@@ -43,7 +49,7 @@ class FetchedRecords(fetcher.PartitionRecords):
     def _unpack_records(self) -> Iterator[Any]:
         try:
             records, after = self._read()  # nothing of this changes what aiokafka would begin with
-        except Exception:
+        except NotPlain:
             yield from super()._unpack_records()  # type: ignore[no-untyped-call]
             return
         self.next_fetch_offset = after
@@ -51,11 +57,11 @@ class FetchedRecords(fetcher.PartitionRecords):
             yield records
 
     def _read(self) -> tuple[Any, int]:
-        """What of the batches is to be handed out, and the offset behind them. Raises where all is not plain."""
+        """What of the batches is to be handed out, and the offset behind them. Raises NotPlain."""
         data, after = self._records.data, self.next_fetch_offset
         batches = self.native.batches(data)
         if batches is None:
-            raise ValueError("a batch that is not plain")
+            raise NotPlain("a batch of an older format, or damaged")
         records = self.native.Records(self._tp.topic, self._tp.partition, ConsumerRecord)
         aborted, unseen = set(self._aborted_producers), list(self._aborted_transactions)
         for base, following, attributes, first_time, last_time, producer, count, start, end in batches:
@@ -70,22 +76,35 @@ class FetchedRecords(fetcher.PartitionRecords):
             if not skipped and not attributes & _CONTROL:
                 payload = _uncompressed(data[start:end], attributes & _CODEC)
                 by_log = bool(attributes & _APPEND_TIME)
-                records.add(payload, count, base, first_time, last_time, by_log, self.next_fetch_offset)
+                _add(records, payload, count, base, first_time, last_time, by_log, self.next_fetch_offset)
             after = following
         return records, after
 
     def _is_abort(self, payload: bytes, count: int, base: int) -> bool:
         marker = self.native.Records(self._tp.topic, self._tp.partition, ConsumerRecord)
-        marker.add(payload, count, base, 0, 0, False, base)
-        return len(marker) > 0 and ControlRecord.parse(marker[0].key) == ABORT_MARKER
+        _add(marker, payload, count, base, 0, 0, False, base)
+        key = marker[0].key if len(marker) else None
+        if key is None or len(key) < _MARKER_BYTES:
+            raise NotPlain("a control batch without a marker")
+        return ControlRecord.parse(key) == ABORT_MARKER
 
 
 def _uncompressed(payload: bytes, codec: int) -> bytes:
     if not codec:
         return payload
     if codec not in _DECODERS:
-        raise ValueError(f"an unknown codec, {codec}")
-    return _DECODERS[codec](payload)
+        raise NotPlain(f"an unknown codec, {codec}")
+    try:
+        return _DECODERS[codec](payload)
+    except Exception as error:  # each library raises its own
+        raise NotPlain(f"not what its codec makes: {error}") from error
+
+
+def _add(records: Any, *batch: Any) -> None:
+    try:
+        records.add(*batch)
+    except ValueError as error:
+        raise NotPlain(str(error)) from error
 
 
 def read_compiled() -> None:

@@ -24,8 +24,8 @@ from typing import cast
 from streams.engine.seam import Item, Record, Unavailable, size_of
 
 Decoded = tuple[Record, Item]
-#: What is decoded at a time: few enough to be at hand still when they are handled.
-_PIECE_RECORDS = 1_000
+#: What is decoded and handled at a time: few enough to be in the processor's caches still when they are handled.
+PIECE_RECORDS = 1_000
 _Ranked = tuple[int, int, Decoded]
 _FIRST = -(2**63)
 #: History that is consumed while it is being published: what came before a record of one topic may be this
@@ -94,8 +94,8 @@ class SourceBuffer:
         fresh = chunk
         if chunk and chunk[0].offset < self.next_offset:
             fresh = chunk[bisect_left(chunk, self.next_offset, key=_offset) :]
-        for start in range(0, len(fresh), _PIECE_RECORDS):
-            piece = fresh[start : start + _PIECE_RECORDS]
+        for start in range(0, len(fresh), PIECE_RECORDS):
+            piece = fresh[start : start + PIECE_RECORDS]
             size = size_of(piece)
             self._chunks.append((piece, size, there_since))
             self.records += len(piece)

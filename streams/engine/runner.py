@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from streams.engine.batch import StateBatch
 from streams.engine.clock import Clock
-from streams.engine.merge import CaughtUp, Decoded, SourceBuffer, take
+from streams.engine.merge import PIECE_RECORDS, CaughtUp, Decoded, SourceBuffer, take
 from streams.engine.partition import PartitionState
 from streams.engine.seam import Committer, Logic, Observer, Record, Unavailable
 
-#: What is handled at a time, and for how long a batch goes on while there is more: one transaction for as many records
-#: as a backlog gives, and the event loop held for some tens of milliseconds, however long a record takes.
-PIECE_RECORDS = 1_000
+#: For how long a batch goes on while there is more: one transaction for as many records as a backlog gives, and the
+#: event loop held for some tens of milliseconds, however long a record takes.
 BATCH_SECONDS = 0.03
 BATCH_DUE = 500
 #: The broker answers every fetch within milliseconds; one that was silent for this long may hold news.

@@ -220,14 +220,22 @@ class Shortcut(Protocol):
     def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[tuple[Record, Any]]:
         """Each record of a chunk with its item, by `otherwise` where the logic must look."""
 
-    def run(
-        self, items: list[Any], start: int, batch: PackedBatch
-    ) -> tuple[int, int | None, int | None, int, list[tuple[int, int | None]]]:
-        """Handle (record, item) pairs from `start` on, as far as it goes. Returns the place where it ended; where
-        stream time moved, its new value and the arrival of the record that set it (ms); how many keys there were not
-        before; and the places of those before the end that are left to `handle`, in order, each with the stream time
-        before it. What is left of a key comes after all that was done for it, and touches no other key.
-        """
+    def run(self, items: list[Any], start: int, batch: PackedBatch) -> Ran:
+        """Handle (record, item) pairs from `start` on, as far as it goes."""
+
+
+class Ran(NamedTuple):
+    """What a shortcut did: it went up to the place `end`. Where stream time moved, its new value and the arrival of the
+    record that set it (ms). How many keys there were not before. And the places of those before the end that are left
+    to `Logic.handle`, in order, each with the stream time before it: what is left of a key comes after all that was
+    done for it, and touches no other key.
+    """
+
+    end: int
+    stream_time: int | None
+    arrival: int | None
+    made: int
+    left: list[tuple[int, int | None]]
 
 
 class Logic(Protocol):

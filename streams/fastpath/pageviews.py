@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from streams.engine import envelope
 from streams.engine.compiled import compiled
 from streams.engine.envelope import READ
-from streams.engine.seam import Item, PackedBatch, Record
+from streams.engine.seam import Item, PackedBatch, Ran, Record
 from streams.qualification.due import thresholds_of
 from streams.qualification.interest import MAX_AGE_DAYS, STRONGEST
 from streams.qualification.lead import LONGEST_TEXT, VISITOR, Lead
@@ -102,17 +102,17 @@ class PageViews:
         """See `ViewReader.decode`."""
         return self._reader.decode(records, otherwise)
 
-    def run(
-        self, items: list[tuple[Record, Item]], start: int, batch: PackedBatch
-    ) -> tuple[int, int | None, int | None, int, list[tuple[int, int | None]]]:
+    def run(self, items: list[tuple[Record, Item]], start: int, batch: PackedBatch) -> Ran:
         """Take views into their leads, but those that take more: see `engine.seam.Shortcut`."""
-        place, time, arrival, made, left = self._stepper.run(
-            items, start, batch.values, batch.opened, batch.packed, batch.stream_time, batch.partition
+        ran = Ran(
+            *self._stepper.run(
+                items, start, batch.values, batch.opened, batch.packed, batch.stream_time, batch.partition
+            )
         )
-        if place > start:
+        if ran.end > start:
             for reason, records in self._stepper.take_ignored().items():
                 self._counter.ignored(reason, records, batch.partition)
-        return place, time, arrival, made, left
+        return ran
 
 
 def _described(reader: ViewReader, model: Model, partitions: int) -> dict[str, Any]:

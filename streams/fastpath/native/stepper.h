@@ -99,7 +99,8 @@ static void leave(Window *window, int place, const Clock *clock) {
     window->left_one[window->left++] = (Left){place, clock->has_time, clock->stream_time};
 }
 
-/* Take the window's views, without the interpreter's lock where they are many. What is left for a key is left with all that follows for it. */
+/* Take the window's views, without the interpreter's lock where they are many. What is left for a key is left with all
+ * that follows for it. */
 static void take_window(StepperObject *self, Clock *clock) {
     Window *window = &self->window;
     for (int i = 0; i < window->count && !self->failed; i++) {

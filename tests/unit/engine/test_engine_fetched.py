@@ -216,3 +216,26 @@ def test_what_a_fetch_brought_is_let_go_with_the_last_of_its_records() -> None:
         assert len(buffer.take(count)) == count
     assert not buffer.refill(lambda piece: [])
     assert sys.getrefcount(payload) == unused
+
+
+def test_a_fault_of_our_own_is_not_hidden_by_reading_it_the_other_way() -> None:
+    class Broken:
+        def batches(self, data: bytes) -> None:
+            raise RuntimeError("a defect")
+
+    ours = read(batch_of([record(0)]))
+    ours.native = Broken()  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="a defect"):
+        list(ours)
+
+
+def test_what_its_codec_did_not_make_is_left_to_aiokafka() -> None:
+    """A broker checks it, as a rule: with a checksum that is right it is no worse than in aiokafka's hands."""
+    whole = batch_of([record(n, b"x" * 50) for n in range(5)], 3)
+    body = bytearray(whole[21:])
+    body[40:] = bytes(len(body) - 40)
+    damaged = whole[:17] + struct.pack(">I", calc_crc32c(bytes(body))) + bytes(body)
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        list(plainly(damaged, 0))
+    with pytest.raises(type(theirs.value)):
+        list(read(damaged))

@@ -10,8 +10,9 @@ import pytest
 from counting import SILENCE_MS, CountingLogic
 
 from streams.engine.clock import Clock
+from streams.engine.merge import PIECE_RECORDS
 from streams.engine.partition import PartitionState
-from streams.engine.runner import BATCH_SECONDS, BUFFER_BYTES, BUFFER_RECORDS, HEARD_MS, PIECE_RECORDS, PartitionRunner
+from streams.engine.runner import BATCH_SECONDS, BUFFER_BYTES, BUFFER_RECORDS, HEARD_MS, PartitionRunner
 from streams.engine.seam import CommitImpossible, Effects, Logic, Observer, PlainRecord, Record, Unavailable
 
 GRACE = 1_000

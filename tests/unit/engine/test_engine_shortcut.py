@@ -14,7 +14,7 @@ from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, wrap
 from streams.engine.merge import Decoded
 from streams.engine.partition import PartitionState
-from streams.engine.seam import Batch, Item, PackedBatch, PlainRecord, Record
+from streams.engine.seam import Batch, Item, PackedBatch, PlainRecord, Ran, Record
 
 GRACE = 1000
 _Record = tuple[bytes, int, int]
@@ -63,9 +63,7 @@ class Halves:
     def decode(self, records: Sequence[Record], otherwise: Callable[[Record], Item]) -> list[tuple[Record, Any]]:
         return [(record, otherwise(record)) for record in records]
 
-    def run(
-        self, items: list[Decoded], start: int, batch: PackedBatch
-    ) -> tuple[int, int | None, int | None, int, list[tuple[int, int | None]]]:
+    def run(self, items: list[Decoded], start: int, batch: PackedBatch) -> Ran:
         closed, left, made = set(batch.opened), [], 0
         time, moved, arrival = batch.stream_time, None, None
         for place, (record, item) in enumerate(items[start:], start):
@@ -82,7 +80,7 @@ class Halves:
             if time is None or item.time > time:
                 time = moved = item.time
                 arrival = record.timestamp
-        return len(items), moved, arrival, made, left
+        return Ran(len(items), moved, arrival, made, left)
 
 
 def _run(batches: list[list[_Record]], short: bool) -> tuple[PartitionState, Seen]:
