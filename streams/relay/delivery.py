@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from streams.relay.breaker import Breaker
@@ -190,10 +191,10 @@ class Courier:
                 flight.add_done_callback(partial(self._landed, items))
             waits = [self._breaker.wait_s() or None, self._lanes.next_in_s() or None]
             pause = max((wait for wait in waits if wait is not None), default=None)
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: woken and cancelled in one turn of the loop, it forgets the latter (Python 3.11).
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     def _may_start(self) -> bool:
         flying = len(self._flights)

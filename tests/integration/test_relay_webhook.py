@@ -73,6 +73,24 @@ def test_what_fails_for_a_while_is_tried_again_with_the_same_id(address: str, tm
         assert letters_of(address, "patient") == []
 
 
+def test_it_ends_when_told_to_also_while_an_event_waits_for_its_next_try(address: str, tmp_path: Path) -> None:
+    """Several times: whether the end of a wait and the end of the relay meet is a matter of one turn of its loop."""
+    with serving(Subscriber()) as subscriber:
+        subscriber.always = Answer(503)
+        patient = {
+            "retry": {"attempts": 6, "first": "60s", "longest": "60s"},
+            "breaker": {"failures": 99, "pause": "1s"},
+        }
+        target = webhook(subscriber.url) | patient
+        app = newcomer(address, "waiting", "waiting")
+        produce(address, [qualification("waiting", 1)])
+        for heard in (1, 2, 3):
+            with running_relay(address, tmp_path, {"waiting": target}, app=app) as relay:
+                eventually(lambda heard=heard: len(subscriber.heard) >= heard, "not tried")  # type: ignore[misc]
+                relay.terminate()
+                assert relay.wait(10) == 0
+
+
 def test_what_is_refused_is_parked_and_comes_back_to_that_target_alone(address: str, tmp_path: Path) -> None:
     with serving(Subscriber()) as good, serving(Subscriber()) as bad:
         bad.always = Answer(400, {"message": "no such campaign"})
