@@ -8,10 +8,11 @@ from typing import Any
 import faust
 from work import Progress, decode, output_of, score
 
-BOOTSTRAP, GROUP = sys.argv[1:3]
+BOOTSTRAP, GROUP, FOLDER = sys.argv[1:4]
 app = faust.App(
     GROUP,
     broker=f"kafka://{BOOTSTRAP}",
+    datadir=FOLDER,
     store="memory://",
     value_serializer="raw",
     topic_partitions=12,
@@ -39,5 +40,5 @@ async def qualify(stream: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = ["--datadir", sys.argv[3], "worker", "--loglevel", "error"]
+    sys.argv[1:] = ["worker", "--loglevel", "error"]
     app.main()
