@@ -53,6 +53,7 @@ class TransactionalCommitter:
         self._executor = executor
         self._producer = Producer(
             {
+                "delivery.report.only.error": True,  # that records were delivered, the commit says
                 "linger.ms": 0,  # a transaction is flushed at once anyway
                 "compression.type": "lz4",
                 "queue.buffering.max.messages": 1_000_000,

@@ -12,5 +12,6 @@ no short way, and all goes the long one.
 """
 
 from streams.fastpath.pageviews import PageViews, ViewReader
+from streams.fastpath.states import States
 
-__all__ = ["PageViews", "ViewReader"]
+__all__ = ["PageViews", "States", "ViewReader"]

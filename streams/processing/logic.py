@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from streams.engine.seam import Batch, Record, Shortcut
-from streams.fastpath import PageViews, ViewReader
+from streams.fastpath import PageViews, States, ViewReader
 from streams.partitioning import partition_of
 from streams.processing.decoding import Decoded, Decoder
 from streams.processing.models import MODELS_AT_HAND, Models
@@ -21,7 +21,7 @@ from streams.qualification.identity import let_time_pass, receive, receive_event
 from streams.qualification.lead import Lead
 from streams.qualification.messages import Forward, Link, Merge
 from streams.qualification.model.values import Model
-from streams.qualification.state import State, pack, unpack
+from streams.qualification.state import State
 from streams.qualification.step import judged_at, step_owned
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
@@ -73,6 +73,7 @@ class LeadLogic:
         self._strays = Strays(codec, app)
         self._decode = Decoder(codec, self._strays).decode
         self._views = ViewReader.compiled(codec)
+        self._states = States()
         self._short: dict[str, PageViews | None] = {}
 
     def begin(self, batch: Batch) -> bool:
@@ -144,10 +145,10 @@ class LeadLogic:
         return carried.state
 
     def pack(self, state: State) -> bytes:
-        return pack(state)
+        return self._states.pack(state)
 
     def unpack(self, payload: bytes) -> State:
-        return unpack(payload)
+        return self._states.unpack(payload)
 
     def label(self, state: State) -> str:
         """The stage of a lead, `alias` for an id that is one, `erased` for the mark of one that was erased."""

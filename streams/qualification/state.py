@@ -1,9 +1,13 @@
-"""What is kept under an id: a lead, or the alias that is left of one. Packed with MessagePack arrays."""
+"""What is kept under an id: a lead, or the alias that is left of one. Packed with MessagePack arrays.
+
+A lead is kept in its compact form. It is read in full, too, as MessagePack has its fields: so it was kept before.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
+from streams.qualification.compact import Compact, compacted, expanded
 from streams.qualification.erasure import Erased
 from streams.qualification.lead import Lead
 
@@ -43,15 +47,20 @@ def mark(erased: Erased) -> Alias:
 State = Lead | Alias
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(State)
+_decoder = msgspec.msgpack.Decoder(Lead | Alias | Compact)
 
 
 def pack(state: State) -> bytes:
     """The state as bytes."""
-    return _encoder.encode(state)
+    return _encoder.encode(compacted(state) if isinstance(state, Lead) else state)
+
+
+def in_full(lead: Lead) -> bytes:
+    """The lead as bytes that `unpack` takes too, larger and sooner made."""
+    return _encoder.encode(lead)
 
 
 def unpack(payload: bytes) -> State:
     """The state that :func:`pack` packed; `msgspec.ValidationError` when it is something else."""
-    state: State = _decoder.decode(payload)
-    return state
+    state = _decoder.decode(payload)
+    return expanded(state) if isinstance(state, Compact) else state

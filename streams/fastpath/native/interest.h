@@ -13,6 +13,8 @@
 #error "floating point is not IEEE 754 double, operation by operation: page views go the long way"
 #endif
 
+static const Span PAGE_VIEW = {(const uint8_t *)"page_view", 9};
+
 static inline double value_at(double value, int64_t as_of, int64_t at, const Group *group) {
     return at == as_of ? value : value * exp2((double)(as_of - at) / group->half_life);
 }
@@ -41,7 +43,7 @@ static void find_groups(Lead *lead, const Model *model) {
     for (int i = 0; i < lead->groups; i++) {
         lead->group[i].model_group = -1;
         for (int j = 0; j < model->groups; j++)
-            if (same(lead->group[i].name, model->group[j].name))
+            if (same(text_at(&lead->names, lead->group[i].name), model->group[j].name))
                 lead->group[i].model_group = j;
     }
 }
@@ -75,9 +77,51 @@ static int remember_day(Lead *lead, int64_t day, int64_t oldest) {
     return 1;
 }
 
+static int is_direct(const Lead *lead, const Touch *touch) {
+    return text_at(&lead->names, touch->text[0]).size <= 0 && text_at(&lead->names, touch->text[1]).size <= 0 &&
+           text_at(&lead->names, touch->text[2]).size <= 0 && text_at(&lead->subjects, touch->text[3]).size <= 0;
+}
+
+/* memory._remember_touch. False: there is no room. */
+static int remember_touch(Lead *lead, const Model *model, const View *view, int own_referrer) {
+    const Span texts[TOUCH_TEXTS] = {view->source, view->medium, view->campaign,
+                                     own_referrer ? NO_SPAN : view->referrer, view->url};
+    Touch touch = {.known = 1, .occurred_at = view->occurred_at};
+    int direct = texts[0].size <= 0 && texts[1].size <= 0 && texts[2].size <= 0 && texts[3].size <= 0;
+    int is_first = !lead->first.known || touch.occurred_at < lead->first.occurred_at, is_last;
+    if (!lead->last.known)
+        is_last = 1;
+    else if (direct != is_direct(lead, &lead->last))
+        is_last = !direct;
+    else
+        is_last = touch.occurred_at >= lead->last.occurred_at;
+    if (!is_first && !is_last)
+        return 1;
+    for (int i = 0; i < TOUCH_TEXTS; i++)
+        if (!find_place(texts_of_touch(lead, i), cut(texts[i], model->longest_text), &touch.text[i]))
+            return 0;
+    if (is_first)
+        lead->first = touch;
+    if (is_last)
+        lead->last = touch;
+    return 1;
+}
+
+/* memory.remember_event: the digests of the last events, oldest first, in `room`. */
+static void remember_event(Lead *lead, const Model *model, const uint8_t digest[DIGEST_SIZE], Writer *room) {
+    Span kept = lead->seen;
+    int64_t surplus = kept.size + DIGEST_SIZE - (int64_t)model->remembered_events * DIGEST_SIZE;
+    if (surplus > 0)
+        kept = (Span){kept.at + surplus, kept.size - surplus};
+    lead->seen.at = room->at;
+    write_raw(room, kept);
+    write_raw(room, (Span){digest, DIGEST_SIZE});
+    lead->seen.size = room->at - lead->seen.at;
+}
+
 static Limit *limit_of(Lead *lead, Span rule) {
     for (int i = 0; i < lead->limits; i++)
-        if (same(lead->limit[i].name, rule))
+        if (same(text_at(&lead->names, lead->limit[i].name), rule))
             return &lead->limit[i];
     return NULL;
 }
@@ -88,7 +132,7 @@ static int64_t given_on(const Limit *limit, int64_t day) {
     int64_t one, times;
     if (!limit)
         return 0;
-    Reader in = {limit->raw.at, limit->raw.at + limit->raw.size};
+    Reader in = {limit->days.at, limit->days.at + limit->days.size};
     if (!read_map(&in, &count))
         return -1;
     while (count--) {
@@ -107,7 +151,7 @@ static int count_day(Lead *lead, const Rule *rule, int64_t day, int64_t oldest, 
     int kept = 0, known = 0;
     Limit *limit = limit_of(lead, rule->name);
     if (limit) {
-        Reader in = {limit->raw.at, limit->raw.at + limit->raw.size};
+        Reader in = {limit->days.at, limit->days.at + limit->days.size};
         if (!read_map(&in, &count) || count >= MOST_DAYS)
             return 0;
         for (uint64_t i = 0; i < count; i++) {
@@ -117,7 +161,8 @@ static int count_day(Lead *lead, const Rule *rule, int64_t day, int64_t oldest, 
         }
     } else if (lead->limits < MOST_LIMITS) {
         limit = &lead->limit[lead->limits++];
-        limit->name = rule->name;
+        if (!find_place(&lead->names, rule->name, &limit->name))
+            return 0;
     } else {
         return 0;
     }
@@ -132,29 +177,37 @@ static int count_day(Lead *lead, const Rule *rule, int64_t day, int64_t oldest, 
         days[kept] = day;
         times[kept++] = 1;
     }
-    limit->raw.at = room->at;
+    limit->days.at = room->at;
     write_map(room, (uint64_t)kept);
     for (int i = 0; i < kept; i++) {
         write_int(room, days[i]);
         write_int(room, times[i]);
     }
-    limit->raw.size = room->at - limit->raw.at;
+    limit->days.size = room->at - limit->days.at;
     return !room->full;
 }
 
+/* Whether their weights can be reckoned with. */
+static int all_weigh(const Strongest *kept) {
+    for (int i = 0; i < kept->count; i++)
+        if (kept->given[i].points == 0)
+            return 0;
+    return 1;
+}
+
 /* interest._weight, compared as tuples. */
-static int outweighs(const Given *one, const Given *other, const Group *group) {
+static int outweighs(const Lead *lead, const Given *one, const Given *other, const Group *group) {
     double mine = log2(fabs(one->points)) + (double)one->occurred_at / group->half_life;
     double theirs = log2(fabs(other->points)) + (double)other->occurred_at / group->half_life;
     if (mine != theirs)
         return mine > theirs;
     if (one->occurred_at != other->occurred_at)
         return one->occurred_at > other->occurred_at;
-    return compare(one->name, other->name) > 0;
+    return compare(text_at(&lead->names, one->name), text_at(&lead->names, other->name)) > 0;
 }
 
 /* interest.contribute */
-static int contribute(Lead *lead, const Model *model, const Rule *rule, const View *view, double points, Writer *room) {
+static int contribute(Lead *lead, const Model *model, const Rule *rule, const View *view, double points) {
     const Group *group = &model->group[rule->group];
     int64_t at = view->occurred_at;
     LeadGroup *sum = NULL;
@@ -164,7 +217,10 @@ static int contribute(Lead *lead, const Model *model, const Rule *rule, const Vi
     if (!sum) {
         if (lead->groups == MOST_GROUPS)
             return 0;
-        lead->group[lead->groups++] = (LeadGroup){group->name, points, at, rule->group};
+        sum = &lead->group[lead->groups++];
+        *sum = (LeadGroup){NOWHERE, points, at, rule->group};
+        if (!find_place(&lead->names, group->name, &sum->name))
+            return 0;
     } else if (at >= sum->as_of) {
         sum->value = value_at(sum->value, sum->as_of, at, group) + points;
         sum->as_of = at;
@@ -173,37 +229,35 @@ static int contribute(Lead *lead, const Model *model, const Rule *rule, const Vi
     }
     Strongest *kept = NULL;
     for (int i = 0; i < lead->strongest; i++)
-        if (same(lead->strong[i].name, group->name))
+        if (same(text_at(&lead->names, lead->strong[i].name), group->name))
             kept = &lead->strong[i];
-    if (kept && (!open_strongest(kept) || kept->count > model->strongest))
+    if (kept && (kept->count > model->strongest || !all_weigh(kept)))
         return 0;
-    Given one = {NO_SPAN, rule->name, points, at};
-    if (kept && kept->count == model->strongest && !outweighs(&one, &kept->given[kept->count - 1], group))
+    Span subject = view->url.size ? cut(view->url, model->longest_text) : NO_SPAN;
+    Given one = {.booking = NOWHERE, .points = points, .occurred_at = at};
+    if (!find_place(&lead->names, rule->name, &one.name))
+        return 0;
+    if (kept && kept->count == model->strongest && !outweighs(lead, &one, &kept->given[kept->count - 1], group))
         return 1;
     if (!kept) {
         if (lead->strongest == MOST_GROUPS)
             return 0;
         kept = &lead->strong[lead->strongest++];
-        *kept = (Strongest){.name = group->name, .open = 1};
+        kept->count = 0;
+        if (!find_place(&lead->names, group->name, &kept->name))
+            return 0;
     }
-    one.raw.at = room->at;
-    write_array(room, 6);
-    write_text(room, rule->name);
-    write_text(room, (Span){(const uint8_t *)"page_view", 9});
-    write_text(room, view->url.size ? cut(view->url, model->longest_text) : NO_SPAN);
-    write_float(room, points);
-    write_int(room, at);
-    write_nil(room);
-    one.raw.size = room->at - one.raw.at;
+    if (!find_place(&lead->names, PAGE_VIEW, &one.kind) || !find_place(&lead->subjects, subject, &one.subject))
+        return 0;
     int place = kept->count;
-    while (place && outweighs(&one, &kept->given[place - 1], group))
+    while (place && outweighs(lead, &one, &kept->given[place - 1], group))
         place--;
     if (kept->count < model->strongest)
         kept->count++;
     for (int i = kept->count - 1; i > place; i--)
         kept->given[i] = kept->given[i - 1];
     kept->given[place] = one;
-    return !room->full;
+    return 1;
 }
 
 /* float.__floordiv__ */
@@ -249,7 +303,7 @@ static int score_event(Lead *lead, const Model *model, const View *view, const A
         scored = 1;
         if (rule->at_most >= 0 && !count_day(lead, rule, day, oldest, room))
             return 0;
-        if (!contribute(lead, model, rule, view, points, room))
+        if (!contribute(lead, model, rule, view, points))
             return 0;
     }
     *ignored = scored ? NO_REASON : !found->count ? UNMATCHED : limited ? EXHAUSTED : ZERO;

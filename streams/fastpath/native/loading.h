@@ -3,9 +3,9 @@
 #define LEADSTREAM_LOADING_H
 
 #include "decoder.h"
+#include "forms.h"
 #include "model.h"
 
-#define ROOM_BYTES (256 * 1024)
 #define MOST_WATCHED 64
 #define MOST_NETWORKS 64
 /* As many as the engine handles at a time. */
@@ -71,7 +71,7 @@ typedef struct {
     int is_running, lets_lock_go, failed; /* failed: an error is set */
     Window window;
     Lead lead;
-    uint8_t room[ROOM_BYTES], out[ROOM_BYTES];
+    uint8_t room[ROOM_BYTES], body[ROOM_BYTES], out[ROOM_BYTES];
 } StepperObject;
 
 static void stepper_dealloc(StepperObject *self) {
@@ -89,11 +89,6 @@ static void stepper_dealloc(StepperObject *self) {
     for (int i = 0; i < MOST_VIEWS; i++)
         free(self->window.slot[i].room);
     Py_TYPE(self)->tp_free((PyObject *)self);
-}
-
-static int beyond(const char *what) {
-    PyErr_Format(PyExc_ValueError, "there is no room for so many %s", what);
-    return 0;
 }
 
 static int load_groups(Model *model, PyObject *groups) {
@@ -183,31 +178,6 @@ static int load_cells(Model *model, PyObject *cells) {
     return 1;
 }
 
-static int load_places(Model *model, PyObject *lead_fields) {
-    model->lead_fields = (int)PyTuple_GET_SIZE(lead_fields);
-    if (PyTuple_GET_SIZE(lead_fields) > MOST_LEAD_FIELDS)
-        return beyond("fields of a lead");
-    for (int role = 0; role < ROLES; role++)
-        model->place[role] = -1;
-    for (int i = 0; i < model->lead_fields; i++) {
-        Span name;
-        if (!text_span(PyTuple_GET_ITEM(lead_fields, i), &name))
-            return 0;
-        model->role_of[i] = ROLES;
-        for (int role = 0; role < ROLES; role++)
-            if (is_text(name, ROLE_NAMES[role])) {
-                model->place[role] = i;
-                model->role_of[i] = role;
-            }
-    }
-    for (int role = 0; role < ROLES; role++)
-        if (model->place[role] < 0) {
-            PyErr_Format(PyExc_ValueError, "a lead has no field %s", ROLE_NAMES[role]);
-            return 0;
-        }
-    return 1;
-}
-
 static int load_networks(StepperObject *self, PyObject *networks) {
     self->networks = (int)PyTuple_GET_SIZE(networks);
     if (PyTuple_GET_SIZE(networks) > MOST_NETWORKS)
@@ -290,7 +260,7 @@ static int stepper_init(StepperObject *self, PyObject *args, PyObject *kwargs) {
     }
     return text_span(identity, &model->identity) && text_span(lowest, &model->lowest_band) &&
                    load_groups(model, groups) && load_rules(model, rules) && load_paths(model, paths) &&
-                   load_bands(model, bands) && load_cells(model, cells) && load_places(model, lead_fields) &&
+                   load_bands(model, bands) && load_cells(model, cells) && load_layout(&model->layout, lead_fields) &&
                    load_networks(self, networks) && load_looked_at(self, looked_at)
                ? 0
                : -1;

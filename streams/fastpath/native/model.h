@@ -49,7 +49,7 @@ typedef struct {
     double high_fit, warm, hot, mql_interest, mql_fit;
     enum Route cells[2][3]; /* high, low x cold, warm, hot */
     int strongest, remembered_events, max_age_days, longest_text;
-    int place[ROLES], role_of[MOST_LEAD_FIELDS], lead_fields;
+    Layout layout;
     Span fresh; /* a new lead, packed */
 } Model;
 

@@ -1,7 +1,8 @@
-/* The compiled short way for page views: see streams/fastpath/__init__.py. Two types:
+/* The compiled short way for page views: see streams/fastpath/__init__.py. Three types:
  *
  * Decoder  reads records of page views into View objects, without copying, also from the engine's Records;
- * Stepper  takes views into packed leads, where nothing but numbers changes.
+ * Stepper  takes views into packed leads, where nothing but numbers changes;
+ * LeadForms  takes packed leads from the form that msgspec has into the compact one, and back.
  *
  * All memory that is read belongs to Python objects which are held meanwhile; all reads are checked against ends. Times
  * and durations are checked to be of a size that can be reckoned with. */
@@ -52,7 +53,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     name_key = PyUnicode_InternFromString("key");
     name_timestamp = PyUnicode_InternFromString("timestamp");
     if (!made || !name_value || !name_key || !name_timestamp || PyType_Ready(&ViewType) < 0 ||
-        PyModule_AddType(made, &DecoderType) < 0 || PyModule_AddType(made, &StepperType) < 0 ||
+        PyModule_AddType(made, &DecoderType) < 0 || PyModule_AddType(made, &StepperType) < 0 || PyModule_AddType(made, &FormsType) < 0 ||
         PyModule_AddObjectRef(made, "View", (PyObject *)&ViewType) < 0 ||
         PyModule_AddIntConstant(made, "REVISION", LEADSTREAM_REVISION) < 0) {
         Py_XDECREF(made);

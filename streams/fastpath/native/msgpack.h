@@ -61,15 +61,8 @@ static inline int read_nil(Reader *in) {
     return 1;
 }
 
-static int read_int(Reader *in, int64_t *number) {
-    if (!has(in, 1))
-        return 0;
+static int read_long_int(Reader *in, int64_t *number) {
     uint8_t first = *in->at;
-    if (first < 0x80 || first >= 0xe0) {
-        *number = (int8_t)first;
-        in->at++;
-        return 1;
-    }
     if (first < 0xcc || first > 0xd3)
         return 0;
     int bytes = 1 << ((first - 0xcc) & 3);
@@ -88,12 +81,35 @@ static int read_int(Reader *in, int64_t *number) {
     return 1;
 }
 
+static inline int read_int(Reader *in, int64_t *number) {
+    if (!has(in, 1))
+        return 0;
+    uint8_t first = *in->at;
+    if (first < 0x80 || first >= 0xe0) {
+        *number = (int8_t)first;
+        in->at++;
+        return 1;
+    }
+    return read_long_int(in, number);
+}
+
 static int read_float(Reader *in, double *number) {
     if (!has(in, 9) || *in->at != 0xcb)
         return 0;
     uint64_t raw = big(in->at + 1, 8);
     memcpy(number, &raw, 8);
     in->at += 9;
+    return 1;
+}
+
+/* A number of a field that holds reals: one without a fraction may be written as an integer. */
+static int read_number(Reader *in, double *number) {
+    int64_t whole;
+    if (read_float(in, number))
+        return 1;
+    if (!read_int(in, &whole))
+        return 0;
+    *number = (double)whole;
     return 1;
 }
 
@@ -124,14 +140,6 @@ static int read_text(Reader *in, Span *text) {
         return 0;
     }
     return take_bytes(in, size, text);
-}
-
-static int read_text_or_nil(Reader *in, Span *text) {
-    if (read_nil(in)) {
-        *text = NO_SPAN;
-        return 1;
-    }
-    return read_text(in, text);
 }
 
 static int read_binary(Reader *in, Span *bytes) {
@@ -210,114 +218,134 @@ static int skip(Reader *in) {
     return 1;
 }
 
-/* Room of a fixed size to write in; what does not fit sets `full`. */
+/* Room of a fixed size to write in; what does not fit sets `full`.
+ *
+ * What is called and not inlined takes places by value: a compiler that has to suppose that bytes are written over the
+ * Writer itself fetches and stores it again with each of them. */
 typedef struct {
     uint8_t *start, *at, *end;
     int full;
 } Writer;
 
+/* No head is longer. */
+#define MOST_HEAD 9
+
+SPECIALISED int has_room(Writer *out, int64_t bytes) {
+    if (out->end - out->at >= bytes)
+        return 1;
+    out->full = 1;
+    return 0;
+}
+
 static inline uint8_t *claim(Writer *out, int64_t bytes) {
-    if (out->end - out->at < bytes) {
-        out->full = 1;
-        return NULL;
-    }
     uint8_t *place = out->at;
+    if (!has_room(out, bytes))
+        return NULL;
     out->at += bytes;
     return place;
 }
 
-static inline void write_raw(Writer *out, Span bytes) {
-    uint8_t *place = claim(out, bytes.size);
-    if (place && bytes.size)
-        memcpy(place, bytes.at, (size_t)bytes.size);
+SPECIALISED void write_raw(Writer *out, Span bytes) {
+    if (bytes.size && has_room(out, bytes.size)) {
+        memcpy(out->at, bytes.at, (size_t)bytes.size);
+        out->at += bytes.size;
+    }
 }
 
-static inline void write_head(Writer *out, uint8_t first, uint64_t number, int bytes) {
-    uint8_t *place = claim(out, 1 + bytes);
-    if (!place)
-        return;
-    *place++ = first;
+SPECIALISED uint8_t *put_head(uint8_t *at, uint8_t first, uint64_t number, int bytes) {
     uint64_t eight = native64(number << (64 - 8 * bytes) % 64);
-    if (bytes)
-        memcpy(place, &eight, (size_t)bytes);
+    *at++ = first;
+    memcpy(at, &eight, (size_t)bytes);
+    return at + bytes;
 }
 
-static void write_int(Writer *out, int64_t number) {
+/* A head whose length stands in as few of 1, 2 or 4 bytes as there are such heads, from `first` on. */
+static inline uint8_t *put_sized(uint8_t *at, uint8_t first, uint64_t size) {
+    if (size <= 0xff)
+        return put_head(at, first, size, 1);
+    return size <= 0xffff ? put_head(at, first + 1, size, 2) : put_head(at, first + 2, size, 4);
+}
+
+static uint8_t *put_long_int(uint8_t *at, int64_t number) {
     uint64_t raw = (uint64_t)number;
     if (number >= 0) {
-        if (number < 0x80)
-            write_head(out, (uint8_t)number, 0, 0);
-        else if (number <= 0xff)
-            write_head(out, 0xcc, raw, 1);
-        else if (number <= 0xffff)
-            write_head(out, 0xcd, raw, 2);
-        else if (number <= 0xffffffffLL)
-            write_head(out, 0xce, raw, 4);
-        else
-            write_head(out, 0xcf, raw, 8);
-    } else if (number >= -32)
-        write_head(out, (uint8_t)raw, 0, 0);
-    else if (number >= INT8_MIN)
-        write_head(out, 0xd0, raw, 1);
-    else if (number >= INT16_MIN)
-        write_head(out, 0xd1, raw, 2);
-    else if (number >= INT32_MIN)
-        write_head(out, 0xd2, raw, 4);
-    else
-        write_head(out, 0xd3, raw, 8);
+        if (number <= 0xff)
+            return put_head(at, 0xcc, raw, 1);
+        if (number <= 0xffff)
+            return put_head(at, 0xcd, raw, 2);
+        return number <= 0xffffffffLL ? put_head(at, 0xce, raw, 4) : put_head(at, 0xcf, raw, 8);
+    }
+    if (number >= INT8_MIN)
+        return put_head(at, 0xd0, raw, 1);
+    if (number >= INT16_MIN)
+        return put_head(at, 0xd1, raw, 2);
+    return number >= INT32_MIN ? put_head(at, 0xd2, raw, 4) : put_head(at, 0xd3, raw, 8);
 }
 
-static void write_float(Writer *out, double number) {
+SPECIALISED void write_int(Writer *out, int64_t number) {
+    if (!has_room(out, MOST_HEAD))
+        return;
+    if (number >= -32 && number < 0x80)
+        *out->at++ = (uint8_t)number;
+    else
+        out->at = put_long_int(out->at, number);
+}
+
+SPECIALISED void write_float(Writer *out, double number) {
     uint64_t raw;
     memcpy(&raw, &number, 8);
-    write_head(out, 0xcb, raw, 8);
+    if (has_room(out, MOST_HEAD))
+        out->at = put_head(out->at, 0xcb, raw, 8);
 }
 
-static void write_nil(Writer *out) {
-    write_head(out, 0xc0, 0, 0);
+SPECIALISED void write_byte(Writer *out, uint8_t byte) {
+    if (has_room(out, 1))
+        *out->at++ = byte;
 }
 
-static void write_bool(Writer *out, int truth) {
-    write_head(out, truth ? 0xc3 : 0xc2, 0, 0);
+SPECIALISED void write_nil(Writer *out) {
+    write_byte(out, 0xc0);
 }
 
-static void write_text(Writer *out, Span text) {
+SPECIALISED void write_bool(Writer *out, int truth) {
+    write_byte(out, truth ? 0xc3 : 0xc2);
+}
+
+SPECIALISED void write_text(Writer *out, Span text) {
     if (text.size < 0) {
         write_nil(out);
-        return;
+    } else if (has_room(out, MOST_HEAD)) {
+        if (text.size < 32)
+            *out->at++ = (uint8_t)(0xa0 | text.size);
+        else
+            out->at = put_sized(out->at, 0xd9, (uint64_t)text.size);
+        write_raw(out, text);
     }
-    if (text.size < 32)
-        write_head(out, (uint8_t)(0xa0 | text.size), 0, 0);
-    else if (text.size <= 0xff)
-        write_head(out, 0xd9, (uint64_t)text.size, 1);
-    else if (text.size <= 0xffff)
-        write_head(out, 0xda, (uint64_t)text.size, 2);
-    else
-        write_head(out, 0xdb, (uint64_t)text.size, 4);
-    write_raw(out, text);
 }
 
-static void write_binary_head(Writer *out, int64_t size) {
-    if (size <= 0xff)
-        write_head(out, 0xc4, (uint64_t)size, 1);
-    else if (size <= 0xffff)
-        write_head(out, 0xc5, (uint64_t)size, 2);
-    else
-        write_head(out, 0xc6, (uint64_t)size, 4);
+SPECIALISED void write_binary(Writer *out, Span bytes) {
+    if (has_room(out, MOST_HEAD)) {
+        out->at = put_sized(out->at, 0xc4, (uint64_t)bytes.size);
+        write_raw(out, bytes);
+    }
 }
 
-static void write_array(Writer *out, uint64_t count) {
+/* Of arrays and maps: short ones have their length in the first byte. */
+SPECIALISED void write_count(Writer *out, uint8_t few, uint8_t many, uint64_t count) {
+    if (!has_room(out, MOST_HEAD))
+        return;
     if (count < 16)
-        write_head(out, (uint8_t)(0x90 | count), 0, 0);
+        *out->at++ = (uint8_t)(few | count);
     else
-        write_head(out, count <= 0xffff ? 0xdc : 0xdd, count, count <= 0xffff ? 2 : 4);
+        out->at = count <= 0xffff ? put_head(out->at, many, count, 2) : put_head(out->at, many + 1, count, 4);
 }
 
-static void write_map(Writer *out, uint64_t count) {
-    if (count < 16)
-        write_head(out, (uint8_t)(0x80 | count), 0, 0);
-    else
-        write_head(out, count <= 0xffff ? 0xde : 0xdf, count, count <= 0xffff ? 2 : 4);
+SPECIALISED void write_array(Writer *out, uint64_t count) {
+    write_count(out, 0x90, 0xdc, count);
+}
+
+SPECIALISED void write_map(Writer *out, uint64_t count) {
+    write_count(out, 0x80, 0xde, count);
 }
 
 #endif

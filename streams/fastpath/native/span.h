@@ -5,6 +5,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* For what has a branch for each form of a lead, of which each caller needs one. */
+#if defined(__GNUC__)
+#define SPECIALISED static inline __attribute__((always_inline))
+#else
+#define SPECIALISED static inline
+#endif
+
 /* size < 0: null */
 typedef struct {
     const uint8_t *at;
@@ -14,7 +21,8 @@ typedef struct {
 static const Span NO_SPAN = {NULL, -1};
 
 static inline int same(Span one, Span other) {
-    return one.size == other.size && (one.size <= 0 || memcmp(one.at, other.at, (size_t)one.size) == 0);
+    return one.size == other.size &&
+           (one.at == other.at || one.size <= 0 || memcmp(one.at, other.at, (size_t)one.size) == 0);
 }
 
 static int is_text(Span text, const char *name) {

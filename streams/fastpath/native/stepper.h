@@ -8,6 +8,7 @@
 
 #include "findings.h"
 #include "judgement.h"
+#include "reading.h"
 #include "window.h"
 #include "writing.h"
 
@@ -28,6 +29,26 @@ static View facts_of(const StepperObject *self, const ViewObject *view) {
 #undef FIELD
 }
 
+/* Whether the field is nil, 0 or empty. */
+static int is_nothing(const Lead *lead, const Layout *layout, enum Role role) {
+    const Span *raw = raw_of(lead, layout, role);
+    return raw->size == 1 && memchr("\xc0\x00\x80\x90", raw->at[0], 4);
+}
+
+/* Whether it is a lead of the kind that is judged here. */
+static int is_plain(const Lead *lead, const Layout *layout) {
+    for (int i = 0; i < lead->groups; i++)
+        if (lead->group[i].as_of > lead->as_of)
+            return 0;
+    return is_nothing(lead, layout, EPISODE) && is_nothing(lead, layout, RESTING_UNTIL) &&
+           is_nothing(lead, layout, PERSONA) && is_nothing(lead, layout, ERASED);
+}
+
+static int write_at_hand(StepperObject *self, Writer *out) {
+    Writer body = {self->body, self->body, self->body + ROOM_BYTES, 0};
+    return write_lead(out, &body, COMPACT, &self->model.layout, &self->lead);
+}
+
 /* The view meets the lead; `packed` null: nobody is known. The state is in self->out up to `out->at`. */
 static enum Verdict take_view(StepperObject *self, const ViewObject *object, Span packed, int64_t known_due,
                               int64_t stream_time, Writer *out, Outcome *outcome) {
@@ -37,7 +58,8 @@ static enum Verdict take_view(StepperObject *self, const ViewObject *object, Spa
     View view = facts_of(self, object);
     Writer room = {self->room, self->room, self->room + ROOM_BYTES, 0};
     uint8_t digest[DIGEST_SIZE];
-    if (!read_lead(is_fresh ? model->fresh : packed, model->role_of, model->lead_fields, lead))
+    if (!read_lead(is_fresh ? model->fresh : packed, COMPACT, &model->layout, &room, lead) ||
+        !is_plain(lead, &model->layout))
         return SLOW;
     int is_visitor = is_text(lead->stage, "visitor");
     if ((!is_visitor && !is_text(lead->stage, "lead")) || (!is_fresh && !same(lead->judged_by, model->identity)))
@@ -65,7 +87,7 @@ static enum Verdict take_view(StepperObject *self, const ViewObject *object, Spa
         if (is_fresh)
             return NOTHING;
         return look_again_at(lead, model, at, is_visitor, watched->thresholds, watched->count, &outcome->due) &&
-                       write_lead(out, lead, model, &view, NULL, 0)
+                       write_at_hand(self, out)
                    ? DONE
                    : SLOW;
     }
@@ -74,18 +96,24 @@ static enum Verdict take_view(StepperObject *self, const ViewObject *object, Spa
     if (own < 0 || !find_matching(self, object, &found))
         return SLOW;
     lead->last_event = at;
-    if (!remember_day(lead, view.occurred_at / DAY_MS, at / DAY_MS - model->max_age_days) ||
-        !remember_touch(lead, model, &view, own, &room) ||
+    if (is_fresh) {
+        lead->id = view.key;
+        lead->stage_since = view.occurred_at;
+        lead->judged_by = model->identity;
+    }
+    remember_event(lead, model, digest, &room);
+    if (room.full || !remember_touch(lead, model, &view, own) ||
+        !remember_day(lead, view.occurred_at / DAY_MS, at / DAY_MS - model->max_age_days) ||
         !score_event(lead, model, &view, &found, &room, &outcome->ignored))
         return SLOW;
     if (!outcome->ignored && view.occurred_at > lead->last_scored) {
         lead->last_scored = view.occurred_at;
         lead->inactive = 0;
     }
-    int knows_facts = !is_empty_map(lead->raw[model->place[FACTS]]) || !is_empty_array(lead->raw[model->place[BOOKINGS]]);
+    int knows_facts = !is_nothing(lead, &model->layout, FACTS) || !is_nothing(lead, &model->layout, BOOKINGS);
     return judged_unchanged(lead, model, at, is_visitor, knows_facts) &&
                    look_again_at(lead, model, at, is_visitor, watched->thresholds, watched->count, &outcome->due) &&
-                   write_lead(out, lead, model, &view, digest, is_fresh)
+                   write_at_hand(self, out)
                ? DONE
                : SLOW;
 }

@@ -115,7 +115,7 @@ static int write_back(const StepperObject *self, const Window *window, PyObject 
             return 0;
         Writer out = {NULL, (uint8_t *)PyBytes_AS_STRING(envelope), NULL, 0};
         out.end = out.at + PyBytes_GET_SIZE(envelope);
-        write_head(&out, (uint8_t)self->version, (uint64_t)slot->due, 8);
+        out.at = put_head(out.at, (uint8_t)self->version, (uint64_t)slot->due, 8);
         memset(claim(&out, 4), 0, 4);
         write_raw(&out, slot->state);
         int failed = PyDict_SetItem(packed, slot->key, envelope) < 0;

@@ -1,127 +1,238 @@
-/* The lead with its changes, packed as Python packs it. */
+/* Writing a lead, in either form, as Python writes it. */
 #ifndef LEADSTREAM_WRITING_H
 #define LEADSTREAM_WRITING_H
 
-#include "model.h"
+#include <math.h>
 
-static void write_touch(Writer *out, const Model *model, const View *view, Span referrer) {
-    write_array(out, 6);
-    write_text(out, cut(view->source, model->longest_text));
-    write_text(out, cut(view->medium, model->longest_text));
-    write_text(out, cut(view->campaign, model->longest_text));
-    write_text(out, cut(referrer, model->longest_text));
-    write_text(out, cut(view->url, model->longest_text));
-    write_int(out, view->occurred_at);
+#include "lead.h"
+
+/* Of the texts of a lead those that are needed, in the order in which they are: `anew` has their new places. */
+typedef struct {
+    const Texts *texts;
+    int count;
+    Place kept[MOST_TEXTS], anew[MOST_TEXTS];
+} Needed;
+
+/* Where a lead is written: of the compact form the fields first, elsewhere, as the texts that they need stand before
+ * them. */
+typedef struct {
+    enum Form form;
+    const Lead *lead;
+    Writer *out;
+    Needed names, subjects;
+} Target;
+
+static inline void begin_needed(Needed *needed, const Texts *texts) {
+    needed->texts = texts;
+    needed->count = 0;
+    for (int i = 0; i < texts->count; i++)
+        needed->anew[i] = NOWHERE;
 }
 
-/* memory._remember_touch: sets the raw bytes of the touches that change. */
-static int remember_touch(Lead *lead, const Model *model, const View *view, int own_referrer, Writer *room) {
-    Span referrer = own_referrer ? NO_SPAN : view->referrer;
-    int direct = !(referrer.size > 0 || view->source.size > 0 || view->medium.size > 0 || view->campaign.size > 0);
-    int is_first = !lead->first.known || view->occurred_at < lead->first.occurred_at, is_last;
-    if (!lead->last.known)
-        is_last = 1;
-    else if (direct != lead->last.direct)
-        is_last = !direct;
+SPECIALISED void write_place(Target *to, Needed *needed, Place place) {
+    if (to->form == IN_FULL || place < 0) {
+        write_text(to->out, text_at(needed->texts, place));
+        return;
+    }
+    if (needed->anew[place] < 0) {
+        needed->anew[place] = needed->count;
+        needed->kept[needed->count++] = place;
+    }
+    write_int(to->out, needed->anew[place]);
+}
+
+SPECIALISED void write_when(Target *to, int64_t at) {
+    write_int(to->out, to->form == IN_FULL ? at : to->lead->as_of - at);
+}
+
+SPECIALISED void write_points(Target *to, double points) {
+    if (to->form == COMPACT && fabs(points) <= 0x1p53 && points == (double)(int64_t)points && (points != 0 || !signbit(points)))
+        write_int(to->out, (int64_t)points);
     else
-        is_last = view->occurred_at >= lead->last.occurred_at;
-    if (!is_first && !is_last)
-        return 1;
-    Span touch = {room->at, 0};
-    write_touch(room, model, view, referrer);
-    touch.size = room->at - touch.at;
-    if (is_first)
-        lead->raw[model->place[FIRST_TOUCH]] = touch;
-    if (is_last)
-        lead->raw[model->place[LAST_TOUCH]] = touch;
-    return !room->full;
+        write_float(to->out, points);
 }
 
-static void write_groups(Writer *out, const Lead *lead) {
-    write_map(out, (uint64_t)lead->groups);
-    for (int i = 0; i < lead->groups; i++) {
-        write_text(out, lead->group[i].name);
+SPECIALISED void write_entries(Target *to, int count) {
+    if (to->form == IN_FULL)
+        write_map(to->out, (uint64_t)count);
+    else
+        write_array(to->out, (uint64_t)count);
+}
+
+SPECIALISED void write_entry(Target *to, uint64_t parts) {
+    if (to->form == COMPACT)
+        write_array(to->out, parts);
+}
+
+SPECIALISED void write_touch(Target *to, const Touch *touch) {
+    if (!touch->known) {
+        write_nil(to->out);
+        return;
+    }
+    write_array(to->out, TOUCH_TEXTS + 1);
+    for (int i = 0; i < TOUCH_TEXTS; i++)
+        write_place(to, is_subject(i) ? &to->subjects : &to->names, touch->text[i]);
+    write_when(to, touch->occurred_at);
+}
+
+SPECIALISED void write_groups(Target *to) {
+    write_entries(to, to->lead->groups);
+    for (int i = 0; i < to->lead->groups; i++) {
+        const LeadGroup *group = &to->lead->group[i];
+        write_entry(to, 3);
+        write_place(to, &to->names, group->name);
+        if (to->form == IN_FULL)
+            write_array(to->out, 2);
+        write_points(to, group->value);
+        write_when(to, group->as_of);
+    }
+}
+
+SPECIALISED void write_given(Target *to, const Given *given) {
+    write_array(to->out, 6);
+    write_place(to, &to->names, given->name);
+    write_place(to, &to->names, given->kind);
+    write_place(to, &to->subjects, given->subject);
+    write_points(to, given->points);
+    write_when(to, given->occurred_at);
+    write_place(to, &to->names, given->booking);
+}
+
+SPECIALISED void write_strongest(Target *to) {
+    write_entries(to, to->lead->strongest);
+    for (int i = 0; i < to->lead->strongest; i++) {
+        const Strongest *one = &to->lead->strong[i];
+        write_entry(to, 2);
+        write_place(to, &to->names, one->name);
+        write_array(to->out, (uint64_t)one->count);
+        for (int j = 0; j < one->count; j++)
+            write_given(to, &one->given[j]);
+    }
+}
+
+SPECIALISED void write_limits(Target *to) {
+    write_entries(to, to->lead->limits);
+    for (int i = 0; i < to->lead->limits; i++) {
+        write_entry(to, 2);
+        write_place(to, &to->names, to->lead->limit[i].name);
+        write_raw(to->out, to->lead->limit[i].days);
+    }
+}
+
+SPECIALISED void write_visits(Target *to) {
+    write_array(to->out, (uint64_t)to->lead->visits);
+    for (int i = 0; i < to->lead->visits; i++)
+        write_int(to->out, to->lead->visit[i]);
+}
+
+SPECIALISED void write_field(Target *to, int place, int role) {
+    const Lead *lead = to->lead;
+    switch (role) {
+    case LEAD_ID:
+        write_text(to->out, lead->id);
+        break;
+    case AS_OF:
+        write_int(to->out, lead->as_of);
+        break;
+    case STAGE_SINCE:
+        write_when(to, lead->stage_since);
+        break;
+    case GROUPS:
+        write_groups(to);
+        break;
+    case STRONGEST:
+        write_strongest(to);
+        break;
+    case LIMITS:
+        write_limits(to);
+        break;
+    case SEEN:
+        write_binary(to->out, lead->seen);
+        break;
+    case VISITS:
+        write_visits(to);
+        break;
+    case FIRST_TOUCH:
+        write_touch(to, &lead->first);
+        break;
+    case LAST_TOUCH:
+        write_touch(to, &lead->last);
+        break;
+    case LAST_SCORED:
+        write_when(to, lead->last_scored);
+        break;
+    case INACTIVE:
+        write_bool(to->out, lead->inactive);
+        break;
+    case LAST_EVENT:
+        write_when(to, lead->last_event);
+        break;
+    case JUDGED_BY:
+        write_text(to->out, lead->judged_by);
+        break;
+    case FIT:
+        write_points(to, lead->fit);
+        break;
+    default:
+        write_raw(to->out, lead->raw[place]);
+    }
+}
+
+SPECIALISED void write_names(Writer *out, const Needed *names) {
+    write_array(out, (uint64_t)names->count);
+    for (int i = 0; i < names->count; i++)
+        write_text(out, names->texts->text[names->kept[i]]);
+}
+
+/* How many bytes of UTF-8 two texts share at their beginnings, in whole characters. */
+static inline int64_t shared_bytes(Span one, Span other) {
+    int64_t least = one.size < other.size ? one.size : other.size, shared = 0;
+    for (uint64_t a, b; least - shared >= 8; shared += 8) {
+        memcpy(&a, one.at + shared, 8);
+        memcpy(&b, other.at + shared, 8);
+        if (a != b)
+            break;
+    }
+    while (shared < least && one.at[shared] == other.at[shared])
+        shared++;
+    while (shared && shared < other.size && (other.at[shared] & 0xC0) == 0x80)
+        shared--;
+    return shared;
+}
+
+SPECIALISED void write_subjects(Writer *out, const Needed *subjects) {
+    Span before = {NULL, 0};
+    write_array(out, (uint64_t)subjects->count);
+    for (int i = 0; i < subjects->count; i++) {
+        Span text = subjects->texts->text[subjects->kept[i]];
+        int64_t shared = shared_bytes(before, text);
         write_array(out, 2);
-        write_float(out, lead->group[i].value);
-        write_int(out, lead->group[i].as_of);
+        write_int(out, shared);
+        write_text(out, (Span){text.at + shared, text.size - shared});
+        before = text;
     }
 }
 
-static void write_strongest(Writer *out, const Lead *lead) {
-    write_map(out, (uint64_t)lead->strongest);
-    for (int i = 0; i < lead->strongest; i++) {
-        const Strongest *one = &lead->strong[i];
-        write_text(out, one->name);
-        if (one->open) {
-            write_array(out, (uint64_t)one->count);
-            for (int j = 0; j < one->count; j++)
-                write_raw(out, one->given[j].raw);
-        } else {
-            write_raw(out, one->raw);
-        }
+/* The lead as it is now. False: there is no room. `aside` takes the fields meanwhile. */
+SPECIALISED int write_lead(Writer *where, Writer *aside, enum Form form, const Layout *layout, const Lead *lead) {
+    Writer out = *where, body = *aside; /* which nothing else can reach */
+    Target to;
+    to.form = form;
+    to.lead = lead;
+    to.out = form == COMPACT ? &body : &out;
+    begin_needed(&to.names, &lead->names);
+    begin_needed(&to.subjects, &lead->subjects);
+    write_array(&out, (uint64_t)(1 + (form == COMPACT ? 2 : 0) + layout->fields));
+    write_int(&out, form);
+    for (int i = 0; i < layout->fields; i++)
+        write_field(&to, i, layout->role_of[i]);
+    if (form == COMPACT) {
+        write_names(&out, &to.names);
+        write_subjects(&out, &to.subjects);
+        write_raw(&out, (Span){aside->at, body.at - aside->at});
     }
-}
-
-static void write_limits(Writer *out, const Lead *lead) {
-    write_map(out, (uint64_t)lead->limits);
-    for (int i = 0; i < lead->limits; i++) {
-        write_text(out, lead->limit[i].name);
-        write_raw(out, lead->limit[i].raw);
-    }
-}
-
-static void write_seen(Writer *out, const Lead *lead, const Model *model, const uint8_t *digest) {
-    Span old = lead->seen;
-    int64_t most = (int64_t)model->remembered_events * DIGEST_SIZE, total = old.size + DIGEST_SIZE;
-    if (total > most) {
-        int64_t dropped = total - most;
-        old = (Span){old.at + dropped, old.size - dropped};
-        total = most;
-    }
-    write_binary_head(out, total);
-    write_raw(out, old);
-    write_raw(out, (Span){digest, DIGEST_SIZE});
-}
-
-/* The lead as it is now. `digest` NULL: no event is remembered, and only `as_of` may have changed. */
-static int write_lead(Writer *out, const Lead *lead, const Model *model, const View *view, const uint8_t *digest,
-                      int is_fresh) {
-    write_array(out, (uint64_t)lead->fields + 1);
-    write_int(out, 0);
-    for (int i = 0; i < lead->fields; i++) {
-        int role = model->role_of[i];
-        if (role == AS_OF)
-            write_int(out, lead->as_of);
-        else if (role == JUDGED_BY)
-            write_text(out, model->identity);
-        else if (!digest)
-            write_raw(out, lead->raw[i]);
-        else if (role == LEAD_ID && is_fresh)
-            write_text(out, view->key);
-        else if (role == STAGE_SINCE && is_fresh)
-            write_int(out, view->occurred_at);
-        else if (role == GROUPS)
-            write_groups(out, lead);
-        else if (role == STRONGEST)
-            write_strongest(out, lead);
-        else if (role == LIMITS)
-            write_limits(out, lead);
-        else if (role == SEEN)
-            write_seen(out, lead, model, digest);
-        else if (role == VISITS) {
-            write_array(out, (uint64_t)lead->visits);
-            for (int j = 0; j < lead->visits; j++)
-                write_int(out, lead->visit[j]);
-        } else if (role == LAST_SCORED)
-            write_int(out, lead->last_scored);
-        else if (role == INACTIVE)
-            write_bool(out, lead->inactive);
-        else if (role == LAST_EVENT)
-            write_int(out, lead->last_event);
-        else
-            write_raw(out, lead->raw[i]);
-    }
-    return !out->full;
+    *where = out;
+    return !out.full && !body.full;
 }
 
 #endif
