@@ -13,6 +13,7 @@ from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD
 from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, PlainRecord
+from streams.engine.table import Table
 from streams.modelfile import read_model
 from streams.processing import LeadLogic
 from streams.qualification.lead import Lead
@@ -63,7 +64,7 @@ class Partition:
     def restarted(self, model: Model) -> Partition:
         """The same state in another process."""
         again = Partition(model)
-        again.state.values = dict(self.state.values)
+        again.state.values = Table(self.state.values)
         again.state.adopt(self.written.progress)
         again.state.restored()
         again.clock = self.clock

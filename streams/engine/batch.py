@@ -11,6 +11,7 @@ from streams.engine.envelopes import seal_all
 from streams.engine.merge import Decoded
 from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, Logic, Output, Progress, Ran
+from streams.engine.table import Table
 
 _DELETED = object()
 
@@ -54,7 +55,7 @@ class StateBatch:
         self.waking = state.waking or state.busy
 
     @property
-    def values(self) -> dict[bytes, bytes]:
+    def values(self) -> Table:
         return self._state.values
 
     @property

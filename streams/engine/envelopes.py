@@ -4,9 +4,12 @@ could be done at installation (`native/envelopes.h`); here is what it means.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
+
 from streams.engine import envelope
 from streams.engine.compiled import compiled
 from streams.engine.envelope import PAYLOAD, READ, due_of, wrap
+from streams.engine.table import Table
 
 _native = compiled("streams.engine._native")
 _VERSIONS = bytes(READ)
@@ -28,10 +31,28 @@ def plain_seal_all(packed: dict[bytes, bytes]) -> None:
         packed[key] = wrap(unsealed[PAYLOAD:], due_of(unsealed))
 
 
-Applied = tuple[list[tuple[int, bytes]], int]
+Timers = list[tuple[int, bytes]]
 
 
-def apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> Applied:
+def timers_of(values: Table) -> tuple[Timers, int]:
+    """The (due time, key) of all that have one, and how many bytes keys and values are."""
+    if _native is not None:
+        found: tuple[Timers, int] = _native.timers_of(_VERSIONS, values)
+        return found
+    return plain_timers_of(values)
+
+
+def plain_timers_of(values: Mapping[bytes, bytes]) -> tuple[Timers, int]:
+    """`timers_of` in plain words."""
+    dues = ((due_of(value), key) for key, value in values.items())
+    size = sum(len(key) + len(value) for key, value in values.items())
+    return [(due, key) for due, key in dues if due is not None], size
+
+
+Applied = tuple[Timers, int]
+
+
+def apply_all(values: Table, changed: Changed, taken: set[bytes]) -> Applied:
     """Put `changed` into `values`, None for what is gone.
 
     Returns the (due time, key) for which a timer must be set, and by how many bytes keys and values have grown. A later
@@ -43,7 +64,7 @@ def apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -
     return plain_apply_all(values, changed, taken)
 
 
-def plain_apply_all(values: dict[bytes, bytes], changed: Changed, taken: set[bytes]) -> Applied:
+def plain_apply_all(values: MutableMapping[bytes, bytes], changed: Changed, taken: set[bytes]) -> Applied:
     """`apply_all` in plain words."""
     timers, grown = [], 0
     for key, value in changed.items():

@@ -9,8 +9,9 @@ from collections import Counter
 from heapq import heapify, heappop, heappush
 
 from streams.engine.envelope import PAYLOAD, due_of
-from streams.engine.envelopes import apply_all
+from streams.engine.envelopes import apply_all, timers_of
 from streams.engine.seam import Effects, Logic, Progress
+from streams.engine.table import Table
 
 
 class PartitionState:
@@ -35,7 +36,7 @@ class PartitionState:
     def __init__(self, number: int, partitions: int) -> None:
         self.number = number
         self.partitions = partitions
-        self.values: dict[bytes, bytes] = {}
+        self.values = Table()
         self.applied: dict[str, int] = {}
         self.stream_time: int | None = None
         self.live = False
@@ -76,7 +77,6 @@ class PartitionState:
 
     def restored(self) -> None:
         """The changelog was read to its end: find the timers again, and wake again who was to be woken."""
-        self.bytes = sum(map(len, self.values)) + sum(map(len, self.values.values()))
         self.rebuild_timers()
         if self._waking:
             self.wake_all()
@@ -93,8 +93,7 @@ class PartitionState:
 
     def rebuild_timers(self) -> None:
         """Find all due times again, from the envelopes alone."""
-        due = ((due_of(value), key) for key, value in self.values.items())
-        self._due = [(at, key) for at, key in due if at is not None]
+        self._due, self.bytes = timers_of(self.values)
         heapify(self._due)
 
     def apply(self, effects: Effects) -> None:

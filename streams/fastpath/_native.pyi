@@ -1,6 +1,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from streams.engine._native import Table
+
 class View:
     time: int
     value: bytes
@@ -16,7 +18,7 @@ class Stepper:
         self,
         items: list[Any],
         start: int,
-        values: dict[bytes, bytes],
+        values: Table,
         opened: dict[bytes, Any],
         packed: dict[bytes, bytes],
         stream_time: int | None,

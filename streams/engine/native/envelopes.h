@@ -4,6 +4,7 @@
 #define LEADSTREAM_ENVELOPES_H
 
 #include "crc.h"
+#include "tables.h"
 
 #define HEAD_SIZE 13
 /* From this version on the checksum covers the due time. */
@@ -60,32 +61,69 @@ static PyObject *seal_all(PyObject *Py_UNUSED(module), PyObject *args) {
 }
 
 /* Read the due time in an envelope, 0 for none. False with an error set. */
-static int due_of(Py_buffer *versions, PyObject *envelope, int64_t *due) {
-    if (!PyBytes_Check(envelope) || PyBytes_GET_SIZE(envelope) < HEAD_SIZE ||
-        !memchr(versions->buf, PyBytes_AS_STRING(envelope)[0], (size_t)versions->len)) {
+static int due_of(const Py_buffer *versions, const uint8_t *envelope, size_t size, int64_t *due) {
+    uint64_t read = 0;
+    if (size < HEAD_SIZE || !memchr(versions->buf, envelope[0], (size_t)versions->len)) {
         PyErr_SetString(PyExc_ValueError, "not an envelope of a version known here");
         return 0;
     }
-    const uint8_t *from = (const uint8_t *)PyBytes_AS_STRING(envelope) + 1;
-    uint64_t read = 0;
-    for (int i = 0; i < 8; i++)
-        read = read << 8 | from[i];
+    for (int i = 1; i < 9; i++)
+        read = read << 8 | envelope[i];
     *due = (int64_t)read;
     return 1;
 }
 
+/* timers_of(versions, values) */
+static PyObject *timers_of(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *values, *timers = NULL;
+    Py_ssize_t bytes = 0;
+    Py_buffer versions = {0};
+    if (!PyArg_ParseTuple(args, "y*O!", &versions, &TableType, &values))
+        return NULL;
+    const TableObject *table = (TableObject *)values;
+    timers = PyList_New(0);
+    for (size_t i = 0; timers && i <= table->mask; i++) {
+        const Block *block = table->bucket[i].block;
+        int64_t due = 0;
+        if (!block)
+            continue;
+        bytes += (Py_ssize_t)block->key_size + (Py_ssize_t)block->size;
+        if (!due_of(&versions, block->bytes + block->key_size, block->size, &due))
+            Py_CLEAR(timers);
+        if (!due)
+            continue;
+        PyObject *timer = Py_BuildValue("Ly#", (long long)due, block->bytes, (Py_ssize_t)block->key_size);
+        if (!timer || PyList_Append(timers, timer) < 0)
+            Py_CLEAR(timers);
+        Py_XDECREF(timer);
+    }
+    PyBuffer_Release(&versions);
+    return timers ? Py_BuildValue("Nn", timers, bytes) : NULL;
+}
+
 /* Whether the key's timer must be set anew; -1 with an error set. `value` None: the key goes. */
-static int replace(Py_buffer *versions, PyObject *values, PyObject *taken, PyObject *key, PyObject *value, int64_t *due,
-                   Py_ssize_t *grown) {
-    PyObject *before = PyDict_GetItemWithError(values, key);
-    int64_t known = 0;
-    if (PyErr_Occurred() || (before && !due_of(versions, before, &known)))
+static int replace(const Py_buffer *versions, TableObject *values, PyObject *taken, PyObject *key, PyObject *value,
+                   int64_t *due, Py_ssize_t *grown) {
+    if (!may_use(values, key, 1))
         return -1;
-    if (before)
-        *grown -= PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(before);
-    if (value == Py_None)
-        return before ? PyDict_DelItem(values, key) : 0;
-    if (!due_of(versions, value, due) || PyDict_SetItem(values, key, value) < 0)
+    Py_hash_t hash = PyObject_Hash(key);
+    size_t at = find_bucket(values, key, hash);
+    const Block *before = values->bucket[at].block;
+    int64_t known = 0;
+    if (before) {
+        if (!due_of(versions, before->bytes + before->key_size, before->size, &known))
+            return -1;
+        *grown -= (Py_ssize_t)before->key_size + (Py_ssize_t)before->size;
+    }
+    if (value == Py_None) {
+        if (before)
+            remove_bucket(values, at);
+        return 0;
+    }
+    if (!PyBytes_Check(value))
+        return PyErr_SetString(PyExc_TypeError, "a value is bytes"), -1;
+    if (!due_of(versions, (const uint8_t *)PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value), due) ||
+        !put_value(values, at, hash, key, value))
         return -1;
     *grown += PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(value);
     if (!*due)
@@ -93,33 +131,56 @@ static int replace(Py_buffer *versions, PyObject *values, PyObject *taken, PyObj
     return !known || *due < known ? 1 : PySet_GET_SIZE(taken) ? PySet_Contains(taken, key) : 0;
 }
 
-static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
-    PyObject *values, *changed, *taken, *key, *value, *timers = PyList_New(0);
-    Py_ssize_t place = 0, grown = 0;
-    Py_buffer versions = {0};
-    if (!timers || !PyArg_ParseTuple(args, "y*O!O!O!", &versions, &PyDict_Type, &values, &PyDict_Type, &changed,
-                                     &PySet_Type, &taken)) {
-        PyBuffer_Release(&versions);
-        Py_XDECREF(timers);
-        return NULL;
+/* What is changed lies all over memory: it is fetched so many keys before it is needed. */
+#define BUCKETS_AHEAD 24
+#define BLOCKS_AHEAD 8
+
+static void fetch_ahead(const TableObject *values, PyObject *const *keys, Py_ssize_t count, Py_ssize_t at) {
+    if (at + BUCKETS_AHEAD < count)
+        fetch_bucket(values, PyObject_Hash(keys[at + BUCKETS_AHEAD]));
+    if (at + BLOCKS_AHEAD < count)
+        fetch_block(values, PyObject_Hash(keys[at + BLOCKS_AHEAD]));
+}
+
+/* The list of timers, or NULL with an error set. `keys` has room for all that changed. */
+static PyObject *put_all(const Py_buffer *versions, TableObject *values, PyObject *changed, PyObject *taken,
+                         PyObject **keys, Py_ssize_t *grown) {
+    PyObject *timers = PyList_New(0), *key, *value;
+    Py_ssize_t count = 0, place = 0;
+    while (PyDict_Next(changed, &place, &key, NULL)) {
+        if (!PyBytes_Check(key)) {
+            PyErr_SetString(PyExc_TypeError, "a key is bytes");
+            Py_CLEAR(timers);
+            return NULL;
+        }
+        keys[count++] = key;
     }
-    while (PyDict_Next(changed, &place, &key, &value)) {
+    place = 0;
+    for (Py_ssize_t i = 0; timers && PyDict_Next(changed, &place, &key, &value); i++) {
         int64_t due = 0;
-        int is_timer = PyBytes_Check(key) ? replace(&versions, values, taken, key, value, &due, &grown) : -1;
-        if (is_timer > 0) {
-            PyObject *timer = Py_BuildValue("LO", (long long)due, key);
-            if (!timer || PyList_Append(timers, timer) < 0)
-                is_timer = -1;
-            Py_XDECREF(timer);
-        }
-        if (is_timer < 0 || PyErr_Occurred()) {
-            PyBuffer_Release(&versions);
-            Py_DECREF(timers);
-            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "a key is bytes");
-        }
+        fetch_ahead(values, keys, count, i);
+        int is_timer = replace(versions, values, taken, key, value, &due, grown);
+        PyObject *timer = is_timer > 0 ? Py_BuildValue("LO", (long long)due, key) : NULL;
+        if (is_timer < 0 || (is_timer && (!timer || PyList_Append(timers, timer) < 0)))
+            Py_CLEAR(timers);
+        Py_XDECREF(timer);
     }
+    return timers;
+}
+
+static PyObject *apply_all(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *values, *changed, *taken;
+    Py_ssize_t grown = 0;
+    Py_buffer versions = {0};
+    if (!PyArg_ParseTuple(args, "y*O!O!O!", &versions, &TableType, &values, &PyDict_Type, &changed, &PySet_Type,
+                          &taken))
+        return NULL;
+    PyObject **keys = PyMem_New(PyObject *, (size_t)PyDict_GET_SIZE(changed) + 1);
+    PyObject *timers =
+        keys ? put_all(&versions, (TableObject *)values, changed, taken, keys, &grown) : PyErr_NoMemory();
+    PyMem_Free(keys);
     PyBuffer_Release(&versions);
-    return Py_BuildValue("Nn", timers, grown);
+    return timers ? Py_BuildValue("Nn", timers, grown) : NULL;
 }
 
 #endif

@@ -3,6 +3,7 @@
 #define LEADSTREAM_DECODER_H
 
 #include "../../engine/native/entries.h"
+#include "../../engine/native/table.h"
 #include "avro.h"
 #include "lead.h"
 
@@ -90,6 +91,8 @@ typedef struct {
 } DecoderObject;
 
 static PyTypeObject *records_type;
+/* The engine's table of states. */
+static PyTypeObject *table_type;
 static PyObject *name_value, *name_key, *name_timestamp;
 
 static void decoder_dealloc(DecoderObject *self) {

@@ -24,11 +24,11 @@ typedef struct {
 
 /* What is known of a key in a window: views go from state to state, in `room` once there is a new one. */
 typedef struct {
-    PyObject *key, *owner; /* of what `state` was at first; NULL where nobody was known */
+    PyObject *key, *owner; /* of what `state` was at first, where it is not the table's */
     Py_hash_t hash;
     Span state;
     int64_t due; /* 0: never */
-    int is_closed, is_changed;
+    int is_closed, is_changed, is_known;
     uint8_t *room;
     int64_t room_size;
 } Slot;
@@ -44,12 +44,14 @@ typedef struct {
     ViewObject *view[MOST_VIEWS];
     Slot *at[MOST_VIEWS], slot[MOST_VIEWS];
     Left left_one[MOST_VIEWS];
+    Py_hash_t hash[MOST_VIEWS];
     uint16_t table[2 * MOST_VIEWS]; /* by hash: a slot's place plus one, 0 for none */
 } Window;
 
 /* Where leads are, and whose they are. */
 typedef struct {
-    PyObject *values, *opened, *packed;
+    TableObject *values;
+    PyObject *opened, *packed;
     int partition;
 } Places;
 

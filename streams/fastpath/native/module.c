@@ -46,8 +46,10 @@ PyMODINIT_FUNC PyInit__native(void) {
     PyObject *engine = PyImport_ImportModule("streams.engine._native"), *made = NULL;
     if (engine)
         records_type = (PyTypeObject *)PyObject_GetAttrString(engine, "Records");
-    Py_XDECREF(engine);
     if (records_type)
+        table_type = (PyTypeObject *)PyObject_GetAttrString(engine, "Table");
+    Py_XDECREF(engine);
+    if (table_type)
         made = PyModule_Create(&module);
     name_value = PyUnicode_InternFromString("value");
     name_key = PyUnicode_InternFromString("key");

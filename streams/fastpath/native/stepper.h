@@ -156,13 +156,14 @@ static void take_window(StepperObject *self, Clock *clock) {
 }
 
 static PyObject *run(StepperObject *self, PyObject *args) {
-    PyObject *items, *stream_time, *left = NULL, *ran = NULL;
+    PyObject *items, *values, *stream_time, *left = NULL, *ran = NULL;
     Py_ssize_t start, made = 0;
     Places in;
     Clock clock = {0};
-    if (!PyArg_ParseTuple(args, "O!nO!O!O!Oi", &PyList_Type, &items, &start, &PyDict_Type, &in.values, &PyDict_Type,
+    if (!PyArg_ParseTuple(args, "O!nO!O!O!Oi", &PyList_Type, &items, &start, table_type, &values, &PyDict_Type,
                           &in.opened, &PyDict_Type, &in.packed, &stream_time, &in.partition))
         return NULL;
+    in.values = (TableObject *)values;
     clock.has_time = stream_time != Py_None;
     clock.stream_time = clock.has_time ? PyLong_AsLongLong(stream_time) : 0;
     if (PyErr_Occurred())
@@ -182,7 +183,7 @@ static PyObject *run(StepperObject *self, PyObject *args) {
         ran = clock.moved ? Py_BuildValue("nLLnN", next, (long long)clock.stream_time, (long long)clock.arrived, made, left)
                           : Py_BuildValue("nOOnN", next, Py_None, Py_None, made, left);
     }
-    close_window(window);
+    close_window(window, &in);
     return ran;
 }
 

@@ -13,34 +13,37 @@
 /* The key's state as it is: what is not for us is closed, and left to Python with all that follows for this key. False
  * with an error set. */
 static int find_state(const StepperObject *self, const Places *in, Slot *slot) {
+    Span envelope, versions = bytes_span(self->versions);
     slot->owner = NULL;
     slot->state = NO_SPAN;
     slot->due = 0;
     slot->is_closed = PyDict_GET_SIZE(in->opened) && PyDict_Contains(in->opened, slot->key);
     PyObject *found = PyErr_Occurred() ? NULL : PyDict_GetItemWithError(in->packed, slot->key);
-    if (!found && !PyErr_Occurred())
-        found = PyDict_GetItemWithError(in->values, slot->key);
-    if (!found) {
+    if (PyErr_Occurred())
+        return 0;
+    const Block *block = found ? NULL : find_block(in->values, slot->key, slot->hash);
+    slot->is_known = found || block;
+    if (!slot->is_known) {
         int owner = (int)((murmur2(bytes_span(slot->key)) & 0x7fffffff) % (uint32_t)self->partitions);
         slot->is_closed |= owner != in->partition;
-        return !PyErr_Occurred();
+        return 1;
     }
-    Span envelope = PyBytes_Check(found) ? bytes_span(found) : NO_SPAN, versions = bytes_span(self->versions);
+    if (block)
+        envelope = (Span){block->bytes + block->key_size, block->size};
+    else
+        envelope = PyBytes_Check(found) ? bytes_span(found) : NO_SPAN;
     if (envelope.size < ENVELOPE_HEAD || !memchr(versions.at, envelope.at[0], (size_t)versions.size)) {
         slot->is_closed = 1;
         return 1;
     }
-    slot->owner = Py_NewRef(found);
+    slot->owner = Py_XNewRef(found);
     slot->due = (int64_t)big(envelope.at + 1, 8);
     slot->state = (Span){envelope.at + ENVELOPE_HEAD, envelope.size - ENVELOPE_HEAD};
-    for (int64_t at = 64; at < envelope.size; at += 64) /* it comes from far away, while others are looked up */
-        __builtin_prefetch(envelope.at + at);
     return 1;
 }
 
 /* The key's place among the slots; NULL with an error set. */
-static Slot *slot_of(const StepperObject *self, Window *window, const Places *in, PyObject *key) {
-    Py_hash_t hash = PyObject_Hash(key);
+static Slot *slot_of(const StepperObject *self, Window *window, const Places *in, PyObject *key, Py_hash_t hash) {
     size_t at = (size_t)hash & (TABLE - 1);
     for (; window->table[at]; at = (at + 1) & (TABLE - 1)) {
         Slot *known = &window->slot[window->table[at] - 1];
@@ -58,26 +61,31 @@ static Slot *slot_of(const StepperObject *self, Window *window, const Places *in
     return slot;
 }
 
-/* Take in views from `start` on: up to the first item that is none. False with an error set. */
+/* Take in views from `start` on: up to the first item that is none. States lie all over memory, so what leads to them
+ * is fetched for all before the first is looked up. False with an error set. */
 static int open_window(const StepperObject *self, Window *window, const Places *in, PyObject *items, Py_ssize_t start) {
     window->count = window->slots = window->left = 0;
     memset(window->table, 0, sizeof window->table);
+    in->values->lent++;
     for (Py_ssize_t i = start; i < PyList_GET_SIZE(items) && window->count < MOST_VIEWS; i++) {
         PyObject *pair = PyList_GET_ITEM(items, i);
         PyObject *item = PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 ? PyTuple_GET_ITEM(pair, 1) : Py_None;
         if (Py_TYPE(item) != &ViewType || Py_SIZE(item) != self->decoder->count)
             break;
-        ViewObject *view = (ViewObject *)item;
-        Slot *slot = slot_of(self, window, in, view->key);
-        if (!slot)
-            return 0;
-        window->view[window->count] = (ViewObject *)Py_NewRef(item);
-        window->at[window->count++] = slot;
+        Py_hash_t hash = PyObject_Hash(((ViewObject *)item)->key);
+        fetch_bucket(in->values, hash);
+        window->hash[window->count] = hash;
+        window->view[window->count++] = (ViewObject *)Py_NewRef(item);
     }
+    for (int i = 0; i < window->count; i++)
+        fetch_block(in->values, window->hash[i]);
+    for (int i = 0; i < window->count; i++)
+        if (!(window->at[i] = slot_of(self, window, in, window->view[i]->key, window->hash[i])))
+            return 0;
     return 1;
 }
 
-static void close_window(Window *window) {
+static void close_window(Window *window, const Places *in) {
     for (int i = 0; i < window->count; i++)
         Py_DECREF(window->view[i]);
     for (int i = 0; i < window->slots; i++) {
@@ -85,6 +93,7 @@ static void close_window(Window *window) {
         Py_CLEAR(window->slot[i].owner);
     }
     window->count = window->slots = 0;
+    in->values->lent--;
 }
 
 /* What was written becomes the slot's state. False: no memory. */
@@ -122,7 +131,7 @@ static int write_back(const StepperObject *self, const Window *window, PyObject 
         Py_DECREF(envelope);
         if (failed)
             return 0;
-        *made += slot->owner == NULL;
+        *made += !slot->is_known;
     }
     return 1;
 }

@@ -11,6 +11,7 @@ from streams.engine.clock import Clock
 from streams.engine.envelope import PAYLOAD, CorruptChangelog, wrap
 from streams.engine.partition import PartitionState
 from streams.engine.seam import Effects, Output, PlainRecord, Progress
+from streams.engine.table import Table
 
 LOGIC = CountingLogic()
 
@@ -181,7 +182,7 @@ def test_a_restart_while_keys_are_woken_wakes_them_all_again_and_one_after_it_no
     for seen, waking in ((0, True), (1, True), (1, False)):
         assert len(woken(before, logic, 1)) == seen
         after = PartitionState(3, 12)
-        after.values = dict(before.values)
+        after.values = Table(before.values)
         after.adopt(Progress({}, 100, True, 12, before.note, before.waking))
         after.restored()
         assert len(woken(after, logic, 9)) == (2 if waking else 0)
@@ -209,6 +210,6 @@ def test_timers_never_lose_or_invent_a_due_time(history: list[tuple[int, int | N
                 plain[key] = later  # type: ignore[assignment]
         state.apply(Effects(0, [], changed, Progress({}, None, False, 1)))
     restored = PartitionState(0, 1)
-    restored.values = dict(state.values)
+    restored.values = Table(state.values)
     restored.rebuild_timers()
     assert sorted(restored.take_due(2**60, 100)) == sorted((at, k) for k, at in plain.items())

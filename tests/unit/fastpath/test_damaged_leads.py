@@ -21,6 +21,7 @@ from streams.engine.clock import Clock
 from streams.engine.compiled import compiled
 from streams.engine.envelope import PAYLOAD, wrap
 from streams.engine.seam import Effects, PlainRecord
+from streams.engine.table import Table
 from streams.fastpath.pageviews import MODULE
 from streams.qualification.lead import Lead
 from streams.qualification.state import pack, unpack
@@ -99,7 +100,7 @@ def _damaged(dice: Random, payload: bytes) -> bytes:
 
 
 def _taken(way: Way, key: bytes, envelope: bytes, record: PlainRecord, stream_time: int | None) -> Effects:
-    way.state.values = {key: envelope}
+    way.state.values = Table({key: envelope})
     way.state.stream_time = stream_time
     shortcut, decode = way.logic.shortcut, way.logic.decode
     if shortcut is None:

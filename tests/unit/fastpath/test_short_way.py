@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
@@ -229,15 +229,23 @@ def test_a_model_that_was_replaced_is_freed() -> None:
 
 
 @pytest.mark.parametrize("views_at_once", [1, 100])
-def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.MonkeyPatch, views_at_once: int) -> None:
-    """The lead at hand is the stepper's own: a second one would be written into it. Of few views and of many, for which
-    the interpreter's lock is let go.
+@pytest.mark.parametrize(
+    ("asks", "refused"),
+    [
+        (lambda way: way.logic.shortcut.run([], 0, StateBatch(way.state, way.logic)), "once at a time"),
+        (lambda way: way.state.values.pop(KEY), "while it is read"),
+        (lambda way: way.state.values.update({b"somebody": b"else"}), "while it is read"),
+    ],
+)
+def test_what_python_is_asked_meanwhile_can_not_ask_back(
+    monkeypatch: pytest.MonkeyPatch, views_at_once: int, asks: Callable[[Way], object], refused: str
+) -> None:
+    """The lead at hand is the stepper's own: a second one would be written into it, and states must stay where they
+    are. Of few views and of many, for which the interpreter's lock is let go.
     """
 
     def asks_back(user_agent: str) -> bool:
-        shortcut = way.logic.shortcut
-        assert shortcut is not None
-        shortcut.run([], 0, StateBatch(way.state, way.logic))
+        asks(way)
         return False
 
     monkeypatch.setattr("streams.fastpath.pageviews.is_bot", asks_back)
@@ -249,8 +257,9 @@ def test_what_python_is_asked_meanwhile_can_not_ask_back(monkeypatch: pytest.Mon
     ]
     plain, asking = (PlainRecord("page-views", 0, 0, START, KEY, value) for value in values)
     way.batch([plain, plain], START)  # the schema is met first
-    with pytest.raises(RuntimeError, match="once at a time"):
+    with pytest.raises(RuntimeError, match=refused):
         way.batch([plain] * (views_at_once - 1) + [asking], START)
+    way.state.values[b"somebody"] = b"else"
 
 
 def test_a_model_of_ages_goes_the_long_way() -> None:
