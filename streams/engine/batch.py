@@ -25,6 +25,7 @@ class StateBatch:
         "_logic",
         "_made",
         "_objects",
+        "_put_back",
         "_state",
         "_wakes",
         "clock",
@@ -44,6 +45,7 @@ class StateBatch:
         self._dirty: dict[bytes, int | None] = {}
         self.packed: dict[bytes, bytes] = {}
         self._labels: dict[bytes, str] = {}
+        self._put_back: dict[bytes, str] = {}  # of `packed`: what the logic had in hands, with the label it has now
         self.outputs: list[Output] = []
         self.stream_time = state.stream_time
         self.live = state.live
@@ -75,13 +77,13 @@ class StateBatch:
                 return None
             payload = value[PAYLOAD:]
         found = self._objects[key] = self._unpacked(key, payload)
-        self._labels[key] = self._logic.label(found)  # now: the logic may change the object in place
+        self._labels.setdefault(key, self._logic.label(found))  # now: the logic may change the object in place
         return found
 
     def _take_packed(self, key: bytes) -> bytes | None:
         """What a shortcut put, if it did: the key is in the logic's hands from now on."""
         packed = self.packed.pop(key, None)
-        if packed is not None and key not in self._state.values:
+        if packed is not None and self._put_back.pop(key, None) is None and key not in self._state.values:
             self._made -= 1
         return packed
 
@@ -155,10 +157,23 @@ class StateBatch:
             record, item = items[place]
             self.stream_time = before
             self._logic.handle(record, item, self)
+        for place, _ in ran.left:
+            self._put_into_packed(items[place][0].key)
         self.stream_time = began_at
         if ran.stream_time is not None and ran.arrival is not None:
             self.stream_time = ran.stream_time
             self.live = clock.is_live(ran.stream_time, ran.arrival)
+
+    def _put_into_packed(self, key: bytes | None) -> None:
+        """What comes next for the key may go the short way again."""
+        if key is None or key not in self._dirty or self._objects[key] is _DELETED:
+            return
+        was = self._label_before(key)
+        if was is not None:
+            self._labels[key] = was
+        state, due = self._objects.pop(key), self._dirty.pop(key)
+        self.packed[key] = wrap(self._logic.pack(state), due)
+        self._put_back[key] = self._logic.label(state)
 
     def effects(self, taken: Mapping[str, int]) -> Effects:
         """Pack what changed, each key once. `taken` is the last offset that was handled of each topic."""
@@ -176,19 +191,25 @@ class StateBatch:
 
     def _changed(self, labels: dict[str, int]) -> Iterator[tuple[bytes, bytes | None]]:
         """What changed; `labels` is brought up to it."""
-        pack, label, values = self._logic.pack, self._logic.label, self._state.values
+        pack, label = self._logic.pack, self._logic.label
+        for key, now in self._put_back.items():
+            _relabel(labels, self._label_before(key), now)
         for key, due in self._dirty.items():
             state = self._objects[key]
-            before = values.get(key)
-            was = None
-            if before is not None:
-                was = self._labels.get(key) or label(self._unpacked(key, before[PAYLOAD:]))
+            was = self._label_before(key)
             if state is not _DELETED:
                 _relabel(labels, was, label(state))
                 yield key, wrap(pack(state), due)
             elif was is not None:
                 _relabel(labels, was, None)
                 yield key, None
+
+    def _label_before(self, key: bytes) -> str | None:
+        """The key's label before this batch; None where there was nothing."""
+        before = self._state.values.get(key)
+        if before is None:
+            return None
+        return self._labels.get(key) or self._logic.label(self._unpacked(key, before[PAYLOAD:]))
 
 
 def _relabel(labels: dict[str, int], was: str | None, now: str | None, keys: int = 1) -> None:

@@ -193,7 +193,7 @@ class PackedBatch(Protocol):
 
     `values` are the committed envelopes by key, never to be changed; `packed` is what a shortcut put into this batch,
     envelopes whose checksum is still to come, and goes before them; of the keys in `opened` the state is in the logic's
-    hands for the rest of the batch.
+    hands. Once what a shortcut left was handled, it is in `packed` again.
     """
 
     @property

@@ -10,6 +10,8 @@
 #define MOST_NETWORKS 64
 /* As many as the engine handles at a time. */
 #define MOST_VIEWS 1024
+/* Views of one key that are taken before its lead is packed again: each may bring some texts. */
+#define MOST_AT_HAND 32
 /* From so many on the interpreter's lock is let go: they take some tens of microseconds. */
 #define MANY_VIEWS 32
 
@@ -28,23 +30,27 @@ typedef struct {
     Py_hash_t hash;
     Span state;
     int64_t due; /* 0: never */
-    int is_closed, is_changed, is_known;
+    int is_closed, is_changed, is_new, is_known; /* is_new: not known when the window was opened */
+    int first, last; /* of its views */
     uint8_t *room;
     int64_t room_size;
 } Slot;
 
-/* A view that is left to Python, and the stream time before it. */
+/* A view in its turn: the next of the same key, the stream time before it, and what came of it. */
 typedef struct {
-    int place, has_time;
+    ViewObject *view;
+    Py_hash_t hash;
+    int next, has_time, is_left; /* next: NO_TURN for none */
     int64_t stream_time;
-} Left;
+    enum Reason ignored;
+} Turn;
+
+#define NO_TURN (-1)
 
 typedef struct {
-    int count, slots, left;
-    ViewObject *view[MOST_VIEWS];
-    Slot *at[MOST_VIEWS], slot[MOST_VIEWS];
-    Left left_one[MOST_VIEWS];
-    Py_hash_t hash[MOST_VIEWS];
+    int count, slots;
+    Turn turn[MOST_VIEWS];
+    Slot slot[MOST_VIEWS];
     uint16_t table[2 * MOST_VIEWS]; /* by hash: a slot's place plus one, 0 for none */
 } Window;
 
@@ -72,7 +78,9 @@ typedef struct {
     long long ignored[REASONS];
     int is_running, lets_lock_go, failed; /* failed: an error is set */
     Window window;
-    Lead lead;
+    Lead lead; /* the one at hand */
+    int is_visitor;
+    Writer beside; /* for what its spans point to and nobody else has */
     uint8_t room[ROOM_BYTES], body[ROOM_BYTES], out[ROOM_BYTES];
 } StepperObject;
 

@@ -66,10 +66,4 @@ enum Reason { NO_REASON, UNMATCHED, EXHAUSTED, ZERO, DUPLICATE, BOT, INTERNAL, R
 static const char *const REASON_NAMES[REASONS] = {NULL, "unmatched", "exhausted", "zero", "duplicate", "bot",
                                                   "internal"};
 
-/* What comes of a view. */
-typedef struct {
-    int64_t due; /* 0: never */
-    enum Reason ignored;
-} Outcome;
-
 #endif

@@ -44,56 +44,62 @@ static int is_plain(const Lead *lead, const Layout *layout) {
            is_nothing(lead, layout, PERSONA) && is_nothing(lead, layout, ERASED);
 }
 
-static int write_at_hand(StepperObject *self, Writer *out) {
-    Writer body = {self->body, self->body, self->body + ROOM_BYTES, 0};
-    return write_lead(out, &body, COMPACT, &self->model.layout, &self->lead);
-}
-
-/* The view meets the lead; `packed` null: nobody is known. The state is in self->out up to `out->at`. */
-static enum Verdict take_view(StepperObject *self, const ViewObject *object, Span packed, int64_t known_due,
-                              int64_t stream_time, Writer *out, Outcome *outcome) {
+/* The key's lead comes to hand, a new one where nobody is known. False: it is none to be judged here. */
+static int take_to_hand(StepperObject *self, const Slot *slot) {
     const Model *model = &self->model;
     Lead *lead = &self->lead;
-    int is_fresh = packed.size < 0;
-    View view = facts_of(self, object);
-    Writer room = {self->room, self->room, self->room + ROOM_BYTES, 0};
+    Span packed = slot->is_known ? slot->state : model->fresh;
+    self->beside = (Writer){self->room, self->room, self->room + ROOM_BYTES, 0};
+    if (!read_lead(packed, COMPACT, &model->layout, &self->beside, lead) || !is_plain(lead, &model->layout))
+        return 0;
+    self->is_visitor = is_text(lead->stage, "visitor");
+    if ((!self->is_visitor && !is_text(lead->stage, "lead")) ||
+        (slot->is_known && !same(lead->judged_by, model->identity)))
+        return 0;
+    find_groups(lead, model);
+    return 1;
+}
+
+/* What is at hand becomes the slot's state. False: there is no room. */
+static int put_back(StepperObject *self, Slot *slot) {
+    Writer body = {self->body, self->body, self->body + ROOM_BYTES, 0};
+    Writer out = {self->out, self->out, self->out + ROOM_BYTES, 0};
+    return write_lead(&out, &body, COMPACT, &self->model.layout, &self->lead) &&
+           keep_state(slot, (Span){self->out, out.at - out.start});
+}
+
+/* The view meets the lead at hand, which is half changed when it is SLOW. `due` is the lead's, before and after. */
+static enum Verdict take_view(StepperObject *self, Turn *turn, int is_fresh, int64_t *due) {
+    const Model *model = &self->model;
+    Lead *lead = &self->lead;
+    View view = facts_of(self, turn->view);
     uint8_t digest[DIGEST_SIZE];
-    if (!read_lead(is_fresh ? model->fresh : packed, COMPACT, &model->layout, &room, lead) ||
-        !is_plain(lead, &model->layout))
-        return SLOW;
-    int is_visitor = is_text(lead->stage, "visitor");
-    if ((!is_visitor && !is_text(lead->stage, "lead")) || (!is_fresh && !same(lead->judged_by, model->identity)))
-        return SLOW;
-    int64_t at = later(view.occurred_at, stream_time - model->grace);
+    int64_t at = later(view.occurred_at, turn->stream_time - model->grace);
     if (!is_fresh) {
         at = later(at, lead->as_of);
-        if (known_due && known_due <= at)
+        if (*due && *due <= at)
             return SLOW;
     }
-    find_groups(lead, model);
-    const Watched *watched = watched_of(self, is_visitor, lead->low_touch, lead->fit);
+    const Watched *watched = watched_of(self, self->is_visitor, lead->low_touch, lead->fit);
     if (!watched)
         return SLOW;
     event_digest(view.event_id, digest);
-    outcome->ignored = NO_REASON;
+    turn->ignored = NO_REASON;
     if (is_duplicate(lead, digest)) {
-        outcome->ignored = DUPLICATE;
+        turn->ignored = DUPLICATE;
     } else {
         lead->as_of = at;
-        if (!find_noise(self, object, &outcome->ignored))
+        if (!find_noise(self, turn->view, &turn->ignored))
             return SLOW;
     }
-    if (outcome->ignored) {
+    if (turn->ignored) {
         if (is_fresh)
             return NOTHING;
-        return look_again_at(lead, model, at, is_visitor, watched->thresholds, watched->count, &outcome->due) &&
-                       write_at_hand(self, out)
-                   ? DONE
-                   : SLOW;
+        return look_again_at(lead, model, at, self->is_visitor, watched->thresholds, watched->count, due) ? DONE : SLOW;
     }
     Answer found;
     int own = view.referrer.size > 0 ? on_same_host(self, view.referrer, view.url) : 0;
-    if (own < 0 || !find_matching(self, object, &found))
+    if (own < 0 || !find_matching(self, turn->view, &found))
         return SLOW;
     lead->last_event = at;
     if (is_fresh) {
@@ -101,21 +107,70 @@ static enum Verdict take_view(StepperObject *self, const ViewObject *object, Spa
         lead->stage_since = view.occurred_at;
         lead->judged_by = model->identity;
     }
-    remember_event(lead, model, digest, &room);
-    if (room.full || !remember_touch(lead, model, &view, own) ||
+    remember_event(lead, model, digest, &self->beside);
+    if (self->beside.full || !remember_touch(lead, model, &view, own) ||
         !remember_day(lead, view.occurred_at / DAY_MS, at / DAY_MS - model->max_age_days) ||
-        !score_event(lead, model, &view, &found, &room, &outcome->ignored))
+        !score_event(lead, model, &view, &found, &self->beside, &turn->ignored))
         return SLOW;
-    if (!outcome->ignored && view.occurred_at > lead->last_scored) {
+    if (!turn->ignored && view.occurred_at > lead->last_scored) {
         lead->last_scored = view.occurred_at;
         lead->inactive = 0;
     }
     int knows_facts = !is_nothing(lead, &model->layout, FACTS) || !is_nothing(lead, &model->layout, BOOKINGS);
-    return judged_unchanged(lead, model, at, is_visitor, knows_facts) &&
-                   look_again_at(lead, model, at, is_visitor, watched->thresholds, watched->count, &outcome->due) &&
-                   write_at_hand(self, out)
+    return judged_unchanged(lead, model, at, self->is_visitor, knows_facts) &&
+                   look_again_at(lead, model, at, self->is_visitor, watched->thresholds, watched->count, due)
                ? DONE
                : SLOW;
+}
+
+/* What came of a few views of one key. */
+typedef struct {
+    int taken, next; /* how many were; the turn after them */
+    int is_slow, is_changed;
+    int64_t due;
+} Go;
+
+/* Up to `most` views of a key, from a turn on: its lead is at hand then. */
+static Go take_views(StepperObject *self, const Slot *slot, int turn, int most) {
+    Go go = {.next = turn, .due = slot->due};
+    int is_fresh = !slot->is_known;
+    go.is_slow = !take_to_hand(self, slot);
+    while (!go.is_slow && go.taken < most && go.next != NO_TURN) {
+        enum Verdict verdict = take_view(self, &self->window.turn[go.next], is_fresh, &go.due);
+        go.is_slow = verdict == SLOW;
+        if (go.is_slow)
+            break;
+        if (verdict == DONE) {
+            go.is_changed = 1;
+            is_fresh = 0;
+        } else { /* a new lead again */
+            go.is_slow = !take_to_hand(self, slot);
+        }
+        go.taken++;
+        go.next = self->window.turn[go.next].next;
+    }
+    return go;
+}
+
+/* All views of a key. What is SLOW is left to Python, with all that follows for it. */
+static void take_slot(StepperObject *self, Slot *slot) {
+    Window *window = &self->window;
+    int turn = slot->first;
+    while (turn != NO_TURN && !slot->is_closed && !self->failed) {
+        Go go = take_views(self, slot, turn, MOST_AT_HAND);
+        slot->is_closed = go.is_slow;
+        if (go.is_slow && go.taken) /* the lead as it was before the one that is slow */
+            go = take_views(self, slot, turn, go.taken);
+        if (go.is_changed && !put_back(self, slot)) {
+            slot->is_closed = 1;
+            break;
+        }
+        slot->due = go.due;
+        for (; turn != go.next; turn = window->turn[turn].next)
+            self->ignored[window->turn[turn].ignored]++;
+    }
+    for (; turn != NO_TURN; turn = window->turn[turn].next)
+        window->turn[turn].is_left = 1;
 }
 
 typedef struct {
@@ -123,34 +178,16 @@ typedef struct {
     int64_t stream_time, arrived;
 } Clock;
 
-static void leave(Window *window, int place, const Clock *clock) {
-    window->left_one[window->left++] = (Left){place, clock->has_time, clock->stream_time};
-}
-
-/* Take the window's views, without the interpreter's lock where they are many. What is left for a key is left with all
- * that follows for it. */
-static void take_window(StepperObject *self, Clock *clock) {
-    Window *window = &self->window;
-    for (int i = 0; i < window->count && !self->failed; i++) {
-        const ViewObject *view = window->view[i];
-        Slot *slot = window->at[i];
-        Writer out = {self->out, self->out, self->out + ROOM_BYTES, 0};
-        Outcome outcome;
-        enum Verdict verdict = SLOW;
-        if (!slot->is_closed)
-            verdict = take_view(self, view, slot->state, slot->due, clock->stream_time, &out, &outcome);
-        if (verdict == DONE && !keep_state(slot, (Span){self->out, out.at - out.start}, outcome.due))
-            verdict = SLOW;
-        if (verdict == SLOW) {
-            slot->is_closed = 1;
-            leave(window, i, clock);
-        } else {
-            self->ignored[outcome.ignored]++;
-        }
-        if (!clock->has_time || view->time > clock->stream_time) {
+/* Stream time moves with each view, whatever comes of it. */
+static void note_times(Window *window, Clock *clock) {
+    for (int i = 0; i < window->count; i++) {
+        Turn *turn = &window->turn[i];
+        turn->has_time = clock->has_time;
+        turn->stream_time = clock->stream_time;
+        if (!clock->has_time || turn->view->time > clock->stream_time) {
             clock->has_time = clock->moved = 1;
-            clock->stream_time = view->time;
-            clock->arrived = view->arrival;
+            clock->stream_time = turn->view->time;
+            clock->arrived = turn->view->arrival;
         }
     }
 }
@@ -175,7 +212,9 @@ static PyObject *run(StepperObject *self, PyObject *args) {
     if (!self->failed) {
         self->lets_lock_go = window->count >= MANY_VIEWS;
         let_lock_go(self);
-        take_window(self, &clock);
+        note_times(window, &clock);
+        for (int i = 0; i < window->slots && !self->failed; i++)
+            take_slot(self, &window->slot[i]);
         take_lock(self);
     }
     if (!self->failed && write_back(self, window, in.packed, &made) && (left = left_of(window, start))) {

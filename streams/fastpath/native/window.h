@@ -23,7 +23,8 @@ static int find_state(const StepperObject *self, const Places *in, Slot *slot) {
         return 0;
     const Block *block = found ? NULL : find_block(in->values, slot->key, slot->hash);
     slot->is_known = found || block;
-    if (!slot->is_known) {
+    slot->is_new = !slot->is_known;
+    if (slot->is_new) {
         int owner = (int)((murmur2(bytes_span(slot->key)) & 0x7fffffff) % (uint32_t)self->partitions);
         slot->is_closed |= owner != in->partition;
         return 1;
@@ -42,29 +43,35 @@ static int find_state(const StepperObject *self, const Places *in, Slot *slot) {
     return 1;
 }
 
-/* The key's place among the slots; NULL with an error set. */
-static Slot *slot_of(const StepperObject *self, Window *window, const Places *in, PyObject *key, Py_hash_t hash) {
-    size_t at = (size_t)hash & (TABLE - 1);
+/* The turn goes to its key's slot. False with an error set. */
+static int put_into_slot(const StepperObject *self, Window *window, const Places *in, int number) {
+    Turn *turn = &window->turn[number];
+    PyObject *key = turn->view->key;
+    size_t at = (size_t)turn->hash & (TABLE - 1);
     for (; window->table[at]; at = (at + 1) & (TABLE - 1)) {
         Slot *known = &window->slot[window->table[at] - 1];
-        if (known->hash == hash && same(bytes_span(known->key), bytes_span(key)))
-            return known;
+        if (known->hash == turn->hash && same(bytes_span(known->key), bytes_span(key))) {
+            window->turn[known->last].next = number;
+            known->last = number;
+            return 1;
+        }
     }
     Slot *slot = &window->slot[window->slots];
     slot->key = key;
-    slot->hash = hash;
+    slot->hash = turn->hash;
     slot->is_changed = 0;
+    slot->first = slot->last = number;
     if (!find_state(self, in, slot))
-        return NULL;
+        return 0;
     Py_INCREF(key);
     window->table[at] = (uint16_t)++window->slots;
-    return slot;
+    return 1;
 }
 
 /* Take in views from `start` on: up to the first item that is none. States lie all over memory, so what leads to them
  * is fetched for all before the first is looked up. False with an error set. */
 static int open_window(const StepperObject *self, Window *window, const Places *in, PyObject *items, Py_ssize_t start) {
-    window->count = window->slots = window->left = 0;
+    window->count = window->slots = 0;
     memset(window->table, 0, sizeof window->table);
     in->values->lent++;
     for (Py_ssize_t i = start; i < PyList_GET_SIZE(items) && window->count < MOST_VIEWS; i++) {
@@ -72,22 +79,22 @@ static int open_window(const StepperObject *self, Window *window, const Places *
         PyObject *item = PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 ? PyTuple_GET_ITEM(pair, 1) : Py_None;
         if (Py_TYPE(item) != &ViewType || Py_SIZE(item) != self->decoder->count)
             break;
-        Py_hash_t hash = PyObject_Hash(((ViewObject *)item)->key);
+        ViewObject *view = (ViewObject *)Py_NewRef(item);
+        Py_hash_t hash = PyObject_Hash(view->key);
         fetch_bucket(in->values, hash);
-        window->hash[window->count] = hash;
-        window->view[window->count++] = (ViewObject *)Py_NewRef(item);
+        window->turn[window->count++] = (Turn){.view = view, .hash = hash, .next = NO_TURN};
     }
     for (int i = 0; i < window->count; i++)
-        fetch_block(in->values, window->hash[i]);
+        fetch_block(in->values, window->turn[i].hash);
     for (int i = 0; i < window->count; i++)
-        if (!(window->at[i] = slot_of(self, window, in, window->view[i]->key, window->hash[i])))
+        if (!put_into_slot(self, window, in, i))
             return 0;
     return 1;
 }
 
 static void close_window(Window *window, const Places *in) {
     for (int i = 0; i < window->count; i++)
-        Py_DECREF(window->view[i]);
+        Py_DECREF(window->turn[i].view);
     for (int i = 0; i < window->slots; i++) {
         Py_DECREF(window->slot[i].key);
         Py_CLEAR(window->slot[i].owner);
@@ -97,7 +104,7 @@ static void close_window(Window *window, const Places *in) {
 }
 
 /* What was written becomes the slot's state. False: no memory. */
-static int keep_state(Slot *slot, Span written, int64_t due) {
+static int keep_state(Slot *slot, Span written) {
     if (written.size > slot->room_size) {
         uint8_t *room = realloc(slot->room, (size_t)written.size * 2);
         if (!room)
@@ -107,8 +114,7 @@ static int keep_state(Slot *slot, Span written, int64_t due) {
     }
     memcpy(slot->room, written.at, (size_t)written.size);
     slot->state = (Span){slot->room, written.size};
-    slot->due = due;
-    slot->is_changed = 1;
+    slot->is_changed = slot->is_known = 1;
     return 1;
 }
 
@@ -131,22 +137,23 @@ static int write_back(const StepperObject *self, const Window *window, PyObject 
         Py_DECREF(envelope);
         if (failed)
             return 0;
-        *made += !slot->is_known;
+        *made += slot->is_new;
     }
     return 1;
 }
 
 /* [(place, stream time before it or None)] of what is left to Python. NULL with an error set. */
 static PyObject *left_of(const Window *window, Py_ssize_t start) {
-    PyObject *list = PyList_New(window->left);
-    for (int i = 0; list && i < window->left; i++) {
-        const Left *one = &window->left_one[i];
-        PyObject *pair = one->has_time ? Py_BuildValue("nL", start + one->place, (long long)one->stream_time)
-                                       : Py_BuildValue("nO", start + one->place, Py_None);
-        if (pair)
-            PyList_SET_ITEM(list, i, pair);
-        else
+    PyObject *list = PyList_New(0);
+    for (int i = 0; list && i < window->count; i++) {
+        const Turn *turn = &window->turn[i];
+        if (!turn->is_left)
+            continue;
+        PyObject *pair = turn->has_time ? Py_BuildValue("nL", start + i, (long long)turn->stream_time)
+                                        : Py_BuildValue("nO", start + i, Py_None);
+        if (!pair || PyList_Append(list, pair) < 0)
             Py_CLEAR(list);
+        Py_XDECREF(pair);
     }
     return list;
 }
