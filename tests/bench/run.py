@@ -72,7 +72,7 @@ def main() -> int:
         if "throughput" in parts:
             rows += throughput(options, setting, only_peer)
         if "two-workers" in parts:
-            rows += two_workers(setting, options.events)
+            rows += two_workers(setting, options.events, options.rounds)
         if "restore" in parts:
             rows += restore(setting, options.leads)
         if "latency" in parts:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +28,23 @@ _BEGIN, _END = 0.2, 0.8
 _JOIN_MS = 6_000
 
 
-def two_workers(setting: Setting, events: int) -> list[dict[str, Any]]:
-    """CPU time per event of one worker, of two, and of one again; the ratio is to the mean of the two runs of one."""
+def two_workers(setting: Setting, events: int, rounds: int) -> list[dict[str, Any]]:
+    """CPU time per event of one worker and of two, in turns that end with one. A round's ratio is that of two to the
+    mean of the runs of one before and after it; what counts is the median of the rounds.
+    """
     views = list(page_views("uniform", min(events, _MOST_EVENTS)))
-    first, both, last = (_cost(setting, workers, views) for workers in (1, 2, 1))
-    alone = (first + last) / 2
+    one, two = [_cost(setting, 1, views)], list[float]()
+    for _ in range(rounds):
+        two.append(_cost(setting, 2, views))
+        one.append(_cost(setting, 1, views))
+    ratios = [both / statistics.mean(around) for both, around in zip(two, pairwise(one), strict=True)]
+    row = {"one_us": statistics.median(one), "two_us": statistics.median(two), "ratio": statistics.median(ratios)}
     note = (
-        f"two workers on {setting.partitions} partitions: {both:.1f} us of CPU time an event, one: {alone:.1f} us "
-        f"({first:.1f} and {last:.1f}), ratio {both / alone:.2f}"
+        f"two workers on {setting.partitions} partitions: {row['two_us']:.1f} us of CPU time an event "
+        f"({min(two):.1f} to {max(two):.1f}), one: {row['one_us']:.1f} us ({min(one):.1f} to {max(one):.1f}), ratio "
+        f"{row['ratio']:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     )
-    return [{"part": "two-workers", "one_us": alone, "two_us": both, "ratio": both / alone, "note": note}]
+    return [{"part": "two-workers", **row, "ratios": ratios, "note": note}]
 
 
 def _cost(setting: Setting, count: int, views: Sequence[tuple[bytes, bytes]]) -> float:
