@@ -27,7 +27,7 @@ from faust.types import TP
 from streams.engine.config import EngineConfig
 from streams.engine.merge import SourceBuffer
 from streams.engine.report import Report, Waiting, keys_of
-from streams.engine.restore import RestoreInterrupted
+from streams.engine.restore import RestoreInterrupted, give_back
 from streams.engine.runner import PartitionRunner, wall_clock
 from streams.engine.seam import CommitImpossible, EngineError, Logic, Observer
 from streams.engine.takeover import Owner, TakeOver, complete, starts_of
@@ -268,6 +268,7 @@ class Engine:
         if not interrupt.is_set():
             log.info("partitions %s restored in %.1f s", numbers, time.monotonic() - began)
             self._observer.ready(numbers)
+            await asyncio.get_running_loop().run_in_executor(None, give_back)
 
     async def _announce_restores(self, numbers: Sequence[int]) -> None:
         assert self._thread is not None
