@@ -18,16 +18,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from handmade import activity, download, page_view, pricing
 
+from streams.fastpath import States
 from streams.modelfile import read_text
 from streams.qualification.events import Event
 from streams.qualification.lead import Lead
 from streams.qualification.model.loading import load_model
 from streams.qualification.model.values import Model
-from streams.qualification.state import pack, unpack
 from streams.qualification.step import judged_at, step_owned
 
 ROUNDS, EVENTS, LEADS = 15, 2_000, 500
 START = 1_793_523_600_000
+STATES = States()
 _FILLERS = {
     "pattern": 'when: {{url: "*/never-{n}/*"}}',
     "pattern with several parts": 'when: {{url: "*/a{n}*b*c*|*/d{n}*e*"}}',
@@ -54,7 +55,7 @@ def main() -> None:
             f"{name}: {alone:.1f} us an event, {packed:.1f} with the lead unpacked and packed; "
             f"{1e6 / alone:,.0f} and {1e6 / packed:,.0f} events a second and core"
         )
-    sizes = [len(pack(lead)) for lead in told(model, views).values()]
+    sizes = [len(STATES.pack(lead)) for lead in told(model, views).values()]
     print(f"a visitor with {EVENTS // LEADS} views: {sum(sizes) / len(sizes):.0f} bytes packed")
     print("ten more rules that are asked for each page view, us an event:")
     for name, filler in _FILLERS.items():
@@ -107,13 +108,13 @@ def told(model: Model, events: Sequence[Event], packed: bool = False) -> dict[in
         who = number % LEADS
         lead = leads.get(who)
         if packed and lead is not None:
-            lead = unpack(lead)
+            lead = STATES.unpack(lead)
         assert lead is None or isinstance(lead, Lead)
         at = judged_at(lead, event, stream_time, model)
         after = step_owned(lead, event, at, model, due.get(who))
         stream_time = max(stream_time, event.occurred_at)
         assert after.lead is not None
-        leads[who], due[who] = pack(after.lead) if packed else after.lead, after.due
+        leads[who], due[who] = STATES.pack(after.lead) if packed else after.lead, after.due
     return leads
 
 
