@@ -67,7 +67,7 @@ def _another(dice: Random, old: Any) -> Any:
     if isinstance(old, bool) or old is None:
         return dice.choice([True, False, None])
     if isinstance(old, int):
-        return dice.choice([*_WHOLE, old + 1, old - 1, old + DAY])
+        return dice.choice([*_WHOLE, old + 1, max(old - 1, _WHOLE[-1]), old + DAY])
     if isinstance(old, float):
         return dice.choice([*_REAL, -old, old * 2, 7])
     if isinstance(old, str):
