@@ -11,6 +11,7 @@ from streams.engine.seam import Output, PlainRecord
 from streams.modelfile import read_model
 from streams.partitioning import partition_of
 from streams.processing import LeadLogic
+from streams.qualification.lead import Lead
 from streams.qualification.state import Alias, pack, unpack
 from streams.wire.validation import MAX_AGE_MS
 
@@ -134,6 +135,7 @@ def test_a_stray_of_other_workers_is_passed_over() -> None:
 BAD_STRAYS: dict[str, dict[str, Any]] = {
     "nothing in it": {},
     "a state that nobody wrote": {"merged": {"passed": ["x"], "state": b"\xff"}},
+    "a text that is none": {"merged": {"passed": ["x"], "state": pack(Lead("y", 1)).replace(b"y", b"\xff")}},
     "an alias for a state": {"merged": {"passed": ["x"], "state": pack(Alias("y", 1))}},
     "nobody's state": {"merged": {"passed": [], "state": b""}},
     "a topic that is no input": {"forwarded": {"topic": "mql-events"}},

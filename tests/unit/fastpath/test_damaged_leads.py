@@ -146,7 +146,7 @@ def _is_whole(payload: bytes) -> bool:
     """Whether it is how some lead is packed: what is not, its checksum finds before it is looked at."""
     try:
         return pack(unpack(payload)) == payload
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError):
+    except (msgspec.DecodeError, OverflowError):
         return False
 
 

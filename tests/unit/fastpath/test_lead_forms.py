@@ -53,7 +53,7 @@ def _taken(unpack: Callable[[bytes], State], packed: bytes) -> str:
     """What comes of it, in words: NaN is not NaN."""
     try:
         return repr(unpack(packed))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         return "refused"
 
 
