@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from partitions import CODEC, PARTITIONS, Uncounted, Worker, decoded
 
@@ -105,6 +106,14 @@ def test_a_state_travels_as_a_record_and_arrives_as_it_was() -> None:
     assert worker.states[b"bert"].groups == before.groups
     (stray,) = worker.take(view("anna", event_id="later"))
     assert (stray["lead_id"], stray["forwarded"]["passed"]) == ("bert", ["anna"])
+
+
+def test_a_state_travels_in_a_form_that_the_release_before_reads() -> None:
+    """Or, in the midst of a rolling upgrade, what a lead did would be a dead letter."""
+    worker = Worker()
+    worker.take(view("anna"))
+    (stray,) = worker.take(link_of("anna", "bert"))
+    assert msgspec.msgpack.decode(stray["merged"]["state"], type=Lead | Alias).groups == worker.states[b"bert"].groups
 
 
 def test_what_is_forgotten_with_a_lead_hears_of_it_by_a_record() -> None:
