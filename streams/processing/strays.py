@@ -14,7 +14,7 @@ from streams.engine.seam import Output, PlainRecord, Record
 from streams.qualification.events import Event
 from streams.qualification.lead import Lead
 from streams.qualification.messages import Forget, Link, Merge, Message
-from streams.qualification.state import pack, unpack
+from streams.qualification.state import in_full, unpack
 from streams.wire.bad import BadRecord
 from streams.wire.codec import Codec
 
@@ -55,7 +55,8 @@ class Strays:
         """The stray that carries a message."""
         to, event_id, occurred_at = one.lead_id, one.event_id, one.occurred_at
         if isinstance(one, Merge):
-            state = pack(one.lead) if one.lead is not None else b""
+            # In full: while a rolling upgrade goes on, the worker of the release before may have to read it.
+            state = in_full(one.lead) if one.lead is not None else b""
             merged = {"passed": list(one.passed), "state": state, "half_lives": dict(one.half_lives)}
             return self._output(to, event_id, occurred_at, one.arrival, merged=merged)
         if isinstance(one, Link):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from itertools import takewhile
 from math import copysign
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -21,8 +21,10 @@ from streams.qualification.lead import Contribution, Lead, Touch
 #: Doubles hold integers up to here exactly.
 _EXACT = 2**53
 
-_Name: TypeAlias = int
-_Subject: TypeAlias = int
+_Place = Annotated[int, msgspec.Meta(ge=0)]  # in Python, one below 0 would be a place too
+_Name: TypeAlias = _Place
+_Subject: TypeAlias = _Place
+_Shared = Annotated[int, msgspec.Meta(ge=0)]
 _Age: TypeAlias = int
 _Contribution = tuple[_Name, _Name, _Subject | None, float, _Age, _Name | None]
 _Touch = tuple[_Name | None, _Name | None, _Name | None, _Subject | None, _Subject | None, _Age]
@@ -40,7 +42,7 @@ _TYPES: dict[str, Any] = {
 
 def compact_type(lead: type[Lead]) -> type[msgspec.Struct]:
     """The type of the compact form of leads of this type."""
-    fields: list[Any] = [("names", tuple[str, ...]), ("subjects", tuple[tuple[int, str], ...])]
+    fields: list[Any] = [("names", tuple[str, ...]), ("subjects", tuple[tuple[_Shared, str], ...])]
     for one in msgspec.structs.fields(lead):
         type_ = _TYPES.get(one.name, one.type)
         if one.required:
@@ -183,6 +185,9 @@ def _at(texts: tuple[str, ...], place: int | None) -> str | None:
 def _read_front_coded(coded: tuple[tuple[int, str], ...]) -> tuple[str, ...]:
     texts, before = [], ""
     for shared, rest in coded:
-        before = before.encode()[:shared].decode() + rest
+        raw = before.encode()
+        if shared > len(raw):
+            raise IndexError(f"{shared} bytes of the {len(raw)} before it")
+        before = raw[:shared].decode() + rest
         texts.append(before)
     return tuple(texts)

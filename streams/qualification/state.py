@@ -62,5 +62,8 @@ def in_full(lead: Lead) -> bytes:
 
 def unpack(payload: bytes) -> State:
     """The state that :func:`pack` packed; `msgspec.ValidationError` when it is something else."""
-    state = _decoder.decode(payload)
+    try:
+        state = _decoder.decode(payload)
+    except UnicodeDecodeError as error:  # msgspec does not make it its own
+        raise msgspec.ValidationError(f"a text in it is none: {error}") from None
     return expanded(state) if isinstance(state, Compact) else state

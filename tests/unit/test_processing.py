@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from partitions import CODEC, PARTITIONS, Uncounted, Worker, decoded
 
@@ -11,6 +12,7 @@ from streams.engine.seam import Output, PlainRecord
 from streams.modelfile import read_model
 from streams.partitioning import partition_of
 from streams.processing import LeadLogic
+from streams.qualification.lead import Lead
 from streams.qualification.state import Alias, pack, unpack
 from streams.wire.validation import MAX_AGE_MS
 
@@ -106,6 +108,14 @@ def test_a_state_travels_as_a_record_and_arrives_as_it_was() -> None:
     assert (stray["lead_id"], stray["forwarded"]["passed"]) == ("bert", ["anna"])
 
 
+def test_a_state_travels_in_a_form_that_the_release_before_reads() -> None:
+    """Or, in the midst of a rolling upgrade, what a lead did would be a dead letter."""
+    worker = Worker()
+    worker.take(view("anna"))
+    (stray,) = worker.take(link_of("anna", "bert"))
+    assert msgspec.msgpack.decode(stray["merged"]["state"], type=Lead | Alias).groups == worker.states[b"bert"].groups
+
+
 def test_what_is_forgotten_with_a_lead_hears_of_it_by_a_record() -> None:
     worker = Worker()
     worker.take(view("bert"))
@@ -134,6 +144,7 @@ def test_a_stray_of_other_workers_is_passed_over() -> None:
 BAD_STRAYS: dict[str, dict[str, Any]] = {
     "nothing in it": {},
     "a state that nobody wrote": {"merged": {"passed": ["x"], "state": b"\xff"}},
+    "a text that is none": {"merged": {"passed": ["x"], "state": pack(Lead("y", 1)).replace(b"y", b"\xff")}},
     "an alias for a state": {"merged": {"passed": ["x"], "state": pack(Alias("y", 1))}},
     "nobody's state": {"merged": {"passed": [], "state": b""}},
     "a topic that is no input": {"forwarded": {"topic": "mql-events"}},

@@ -52,7 +52,7 @@ SPECIALISED int read_subjects(Reader *in, Texts *subjects, Writer *room) {
         Span rest, whole = {room->at, 0};
         int64_t shared;
         if (!read_array(in, &two) || two != 2 || !read_int(in, &shared) || shared < 0 || shared > before.size ||
-            !read_text(in, &rest))
+            ends_within(before, shared) || !read_text(in, &rest))
             return 0;
         write_raw(room, (Span){before.at, shared});
         write_raw(room, rest);

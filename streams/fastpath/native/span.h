@@ -65,6 +65,11 @@ static int is_utf8(Span text) {
     return 1;
 }
 
+/* Whether so many bytes of valid UTF-8 end within a character. */
+static inline int ends_within(Span text, int64_t bytes) {
+    return bytes < text.size && (text.at[bytes] & 0xC0) == 0x80;
+}
+
 /* The first `most` characters of valid UTF-8; null stays null. */
 static Span cut(Span text, int64_t most) {
     if (text.size <= most)

@@ -159,9 +159,9 @@ static void take_slot(StepperObject *self, Slot *slot) {
     while (turn != NO_TURN && !slot->is_closed && !self->failed) {
         Go go = take_views(self, slot, turn, MOST_AT_HAND);
         slot->is_closed = go.is_slow;
-        if (go.is_slow && go.taken) /* the lead as it was before the one that is slow */
+        if (go.is_slow && go.taken && !self->failed) /* the lead as it was before the one that is slow */
             go = take_views(self, slot, turn, go.taken);
-        if (go.is_changed && !put_back(self, slot)) {
+        if (go.is_slow || (go.is_changed && !put_back(self, slot))) {
             slot->is_closed = 1;
             break;
         }

@@ -195,7 +195,7 @@ static inline int64_t shared_bytes(Span one, Span other) {
     }
     while (shared < least && one.at[shared] == other.at[shared])
         shared++;
-    while (shared && shared < other.size && (other.at[shared] & 0xC0) == 0x80)
+    while (shared && ends_within(other, shared))
         shared--;
     return shared;
 }

@@ -262,6 +262,24 @@ def test_what_python_is_asked_meanwhile_can_not_ask_back(
     way.state.values[b"somebody"] = b"else"
 
 
+def test_what_goes_wrong_where_python_is_asked_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked on. Views before the one that it goes wrong with would ask of their hosts again."""
+
+    def breaks(user_agent: str) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("streams.fastpath.pageviews.is_bot", breaks)
+    way = Way(SHIPPED[0], True)
+    event = {"lead_id": KEY.decode(), "occurred_at": START, "url": "https://example.com/", "referrer": "http://[::1]/"}
+    records = [
+        PlainRecord("page-views", 0, n, START, KEY, CODEC.encode("page-views", {**event, "event_id": str(n), **more}))
+        for n, more in enumerate([{}, {}, {}, {"user_agent": "a"}])
+    ]
+    way.batch(records[:2], START)  # the schema is met first
+    with pytest.raises(ZeroDivisionError):
+        way.batch(records[2:], START)
+
+
 def test_a_model_of_ages_goes_the_long_way() -> None:
     """Sums of its times would be more than 64 bits hold."""
     reader = ViewReader.compiled(CODEC)

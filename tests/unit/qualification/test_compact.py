@@ -62,7 +62,9 @@ def test_points_keep_their_sign_and_their_size(fit: float) -> None:
     ("place", "wrong"),
     [
         (1, []),  # texts that are pointed to
-        (2, [[99, "x"]]),  # more than there is before it
+        (2, [[0, "https://search.example/"], [24, "x"]]),  # more than there is before it
+        (2, [[0, "https://search.example/"], [-9, "x"]]),
+        (8, [[-1, 12.5, 0]]),  # from the end: in Python, that is a place too
         (2, []),
         (8, [[0, "twelve", 0]]),
         (9, [[7, []]]),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.qualification.compact import compact_type
 from streams.qualification.erasure import Erased
 from streams.qualification.lead import Lead
-from streams.qualification.state import Alias, mark, pack, unpack
+from streams.qualification.state import Alias, in_full, mark, pack, unpack
 
 
 class NextLead(Lead, array_like=True, tag=0):  # type: ignore[call-arg]
@@ -72,3 +73,11 @@ def test_the_release_before_takes_the_mark_of_an_erasure_for_what_is_left_of_a_r
 def test_an_alias_goes_both_ways_too() -> None:
     assert unpack(msgspec.msgpack.encode(NextAlias("u1", 7, because="a form"))) == Alias("u1", 7)
     assert _next.decode(pack(Alias("u1", 7))) == NextAlias("u1", 7)
+
+
+@pytest.mark.parametrize(
+    "packed", [pack(Lead("y", 1)), in_full(Lead("y", 1)), pack(Alias("y", 1))], ids=["lead", "in full", "alias"]
+)
+def test_a_text_that_is_none_is_refused_as_all_else_that_no_state_is(packed: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError, match="none"):
+        unpack(packed.replace(b"y", b"\xff"))
