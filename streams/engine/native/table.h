@@ -1,7 +1,7 @@
 /* Table: what is kept under each key, key and value in one block of memory, to be looked up by the thousand.
  *
- * A dict of bytes takes three objects a key, and four places far apart must come from memory before a value can be read,
- * one after the other. Here it is two, and whoever has many keys at hand can fetch them all before the first is read. A
+ * A dict of bytes takes three objects a key, and four places far apart must come from memory, one after the other, before
+ * a value can be read. Here it is two, and whoever has many keys at hand can fetch them all before the first is read. A
  * value is replaced where it lies if there is room. Linear probing; keys are removed by moving up what follows. */
 #ifndef LEADSTREAM_TABLE_H
 #define LEADSTREAM_TABLE_H

@@ -2,7 +2,7 @@
 #ifndef LEADSTREAM_LEAD_H
 #define LEADSTREAM_LEAD_H
 
-#include "msgpack.h"
+#include "msgpack_writing.h"
 
 #define MOST_LEAD_FIELDS 64
 #define MOST_GROUPS 32
@@ -12,7 +12,7 @@
 #define STRONGEST_ROOM 8
 #define TOUCH_TEXTS 5
 
-/* The two forms in which a lead is packed, by their tags: as msgspec has its fields, and `streams.qualification.compact`. */
+/* The forms in which a lead is packed, by their tags: as msgspec has it, and that of `streams.qualification.compact`. */
 enum Form { IN_FULL = 0, COMPACT = 2 };
 
 /* The fields of `Lead` that are read or written here; the loader says at which place each stands. */

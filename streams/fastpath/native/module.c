@@ -55,7 +55,8 @@ PyMODINIT_FUNC PyInit__native(void) {
     name_key = PyUnicode_InternFromString("key");
     name_timestamp = PyUnicode_InternFromString("timestamp");
     if (!made || !name_value || !name_key || !name_timestamp || PyType_Ready(&ViewType) < 0 ||
-        PyModule_AddType(made, &DecoderType) < 0 || PyModule_AddType(made, &StepperType) < 0 || PyModule_AddType(made, &FormsType) < 0 ||
+        PyModule_AddType(made, &DecoderType) < 0 || PyModule_AddType(made, &StepperType) < 0 ||
+        PyModule_AddType(made, &FormsType) < 0 ||
         PyModule_AddObjectRef(made, "View", (PyObject *)&ViewType) < 0 ||
         PyModule_AddIntConstant(made, "REVISION", LEADSTREAM_REVISION) < 0) {
         Py_XDECREF(made);

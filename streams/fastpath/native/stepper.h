@@ -219,8 +219,10 @@ static PyObject *run(StepperObject *self, PyObject *args) {
     }
     if (!self->failed && write_back(self, window, in.packed, &made) && (left = left_of(window, start))) {
         Py_ssize_t next = start + window->count;
-        ran = clock.moved ? Py_BuildValue("nLLnN", next, (long long)clock.stream_time, (long long)clock.arrived, made, left)
-                          : Py_BuildValue("nOOnN", next, Py_None, Py_None, made, left);
+        if (clock.moved)
+            ran = Py_BuildValue("nLLnN", next, (long long)clock.stream_time, (long long)clock.arrived, made, left);
+        else
+            ran = Py_BuildValue("nOOnN", next, Py_None, Py_None, made, left);
     }
     close_window(window, &in);
     return ran;

@@ -46,7 +46,8 @@ SPECIALISED void write_when(Target *to, int64_t at) {
 }
 
 SPECIALISED void write_points(Target *to, double points) {
-    if (to->form == COMPACT && fabs(points) <= 0x1p53 && points == (double)(int64_t)points && (points != 0 || !signbit(points)))
+    int is_whole = fabs(points) <= 0x1p53 && points == (double)(int64_t)points && (points != 0 || !signbit(points));
+    if (to->form == COMPACT && is_whole)
         write_int(to->out, (int64_t)points);
     else
         write_float(to->out, points);
