@@ -1,6 +1,7 @@
 """What is kept under an id: a lead, or the alias that is left of one. Packed with MessagePack arrays.
 
-A lead is kept in its compact form. It is read in full, too, as MessagePack has its fields: so it was kept before.
+A lead is kept in its compact form, and goes to other partitions in full, as MessagePack has its fields. Both are read:
+before the first release leads were kept in full.
 """
 
 from __future__ import annotations
