@@ -60,7 +60,7 @@ def said(visitor: str, lead: str) -> Accepted:
 LINK = ("identity-links", b"a")
 
 
-async def test_no_address_of_an_event_is_kept_whole_when_they_are_to_be_truncated(
+async def test_no_address_of_an_event_is_kept_whole_where_they_are_truncated(
     publisher: RecordingPublisher,
 ) -> None:
     """Also one that a tracker gives among its own properties, under whatever name."""
