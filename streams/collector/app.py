@@ -15,7 +15,16 @@ from streams.collector import segment
 from streams.collector.answers import OK, Answer, RequestRefused, allowed, plain, preflight
 from streams.collector.delivery import Delivery
 from streams.collector.events import Visit
-from streams.collector.limits import MAX_BODY_BYTES, Admission, BodyReader, NotGzip, TooLarge, announced_size, unzipped
+from streams.collector.limits import (
+    Admission,
+    BodyReader,
+    NotGzip,
+    Overloaded,
+    Room,
+    TooLarge,
+    announced_size,
+    unzipped,
+)
 from streams.collector.metrics import CollectorMetrics
 from streams.collector.privacy import (
     OPT_OUT_COOKIE,
@@ -115,25 +124,32 @@ class Collector:
             raise RequestRefused(503, "unavailable", "the events can't be stored now; send them again", 2)
         headers = scope.headers
         length = headers.get("content-length") if scope.method == "POST" else "0"
-        size = min(announced_size(length), MAX_BODY_BYTES)
-        if not self._admission.admit(size):
-            raise RequestRefused(503, "overloaded", "too much at once; send it again", 1)
         try:
-            read = await self._read(body, length, headers.get("content-encoding")) if scope.method == "POST" else b""
+            room = self._admission.admit(announced_size(length))
+        except Overloaded:
+            raise _overloaded() from None
+        try:
+            encoding = headers.get("content-encoding")
+            read = await self._read(body, length, encoding, room) if scope.method == "POST" else b""
+            room.handle()
             # Whoever asks for the head alone, as link checkers do, has looked at nothing.
             silent = opted_out(headers) or scope.method == "HEAD"
             return await handler(self._reception, Request(scope, read, self._visit(scope), silent))
+        except Overloaded:
+            raise _overloaded() from None
         finally:
-            self._admission.leave(size)
+            room.leave()
 
-    async def _read(self, source: Any, length: str | None, encoding: str | None) -> bytes:
+    async def _read(self, source: Any, length: str | None, encoding: str | None, room: Room) -> bytes:
         try:
-            read = await self._reader.read(source, length)
+            read = await self._reader.read(source, length, room)
             if encoding is None or (named := encoding.strip().lower()) == "identity":
                 return read
             if named != "gzip":
                 raise RequestRefused(415, "unsupported_encoding", "bodies may be gzipped, or as they are")
-            return unzipped(read)
+            read = unzipped(read)
+            room.grow(len(read))
+            return read
         except TooLarge:
             raise RequestRefused(413, "too_large", "at most 512 kB are taken; send smaller batches") from None
         except NotGzip:
@@ -166,6 +182,10 @@ class Collector:
         if self.draining:
             return plain(503, "ending")
         return plain(503, "the broker does not answer") if self._away() else OK
+
+
+def _overloaded() -> RequestRefused:
+    return RequestRefused(503, "overloaded", "too much at once; send it again", 1)
 
 
 def _served(script: bytes) -> bytes:

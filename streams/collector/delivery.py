@@ -98,8 +98,8 @@ class Delivery:
 
     def _record(self, one: Accepted) -> Record:
         topic, event = one
-        if self._truncate and event.get("ip") is not None:
-            event["ip"] = truncated(event["ip"])
+        if self._truncate:
+            _truncate_addresses(event)
         return Record(topic, key_of(topic, event), self._codec.encode_whole(topic, event))
 
     def _letter(self, one: Refused) -> Record:
@@ -107,3 +107,12 @@ class Delivery:
         lead_id = one.lead_id if one.lead_id and len(one.lead_id) <= 250 else None
         letter = dead_letter(_CONSUMER, source, one.bad, time.time_ns() // 1_000_000, lead_id)
         return Record("dead-letters", None, self._codec.encode("dead-letters", letter))
+
+
+def _truncate_addresses(event: dict[str, Any]) -> None:
+    """Wherever a whole value is an address: trackers name what becomes an attribute as they like."""
+    if event.get("ip") is not None:
+        event["ip"] = truncated(event["ip"])
+    attributes = event.get("attributes") or {}
+    for name, value in attributes.items():
+        attributes[name] = truncated(value) or value

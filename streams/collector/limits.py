@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 MAX_BODY_BYTES: Final = 512 * 1024
 #: A tracker on a slow line has sent its body by then.
 BODY_SECONDS: Final = 10.0
+#: What a body takes before any of it has come. Those of as many connections as the server keeps fit.
+FIRST_BYTES: Final = 16 * 1024
 _MAX_REQUESTS: Final = 1_000
 _MAX_BYTES: Final = 64 * 1024 * 1024
 
@@ -20,6 +22,10 @@ class TooLarge(Exception):
 
 class NotGzip(Exception):
     """A body that says it is gzipped and isn't, or not whole."""
+
+
+class Overloaded(Exception):
+    """More at once than can be handled."""
 
 
 class BodySource(Protocol):
@@ -43,8 +49,9 @@ class BodyReader:
         self._late: set[asyncio.Task[Any]] = set()
         self._watching = False
 
-    async def read(self, source: BodySource, content_length: str | None) -> bytes:
-        """The body. Raises TooLarge before more than the limit is in memory, TimeoutError after `seconds` or so.
+    async def read(self, source: BodySource, content_length: str | None, room: Room) -> bytes:
+        """The body. Raises TooLarge before more than the limit is in memory, TimeoutError after `seconds` or so, and
+        Overloaded when there is no `room` for what comes.
 
         To be used within one event loop: to ask which is running is a system call.
         """
@@ -63,8 +70,8 @@ class BodyReader:
             self._watching = True
             loop.call_later(self._seconds / 4, self._watch)
         try:
-            # With a length, the server holds the body to it.
-            return await source() if content_length is not None else await _all_chunks(source)
+            # To what was announced the server holds a body: a small one has its room already.
+            return await source() if announced <= FIRST_BYTES else await _all_chunks(source, room)
         except asyncio.CancelledError:
             if task not in self._late:
                 raise
@@ -85,12 +92,13 @@ class BodyReader:
             loop.call_later(self._seconds / 4, self._watch)
 
 
-async def _all_chunks(source: BodySource) -> bytes:
+async def _all_chunks(source: BodySource, room: Room) -> bytes:
     chunks, size = [], 0
     async for chunk in source:
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise TooLarge
+        room.grow(size)
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -117,28 +125,64 @@ def unzipped(body: bytes) -> bytes:
 
 
 class Admission:
-    """How much is being handled at once. What would be more is refused before its body is read."""
+    """How much is there at once. What would be more is refused, before its body is read where that can be told.
 
-    __slots__ = ("bytes", "empty", "requests")
+    A body counts as it comes, and a request among those that are handled once its body is there: whoever is slow to
+    send, or never does, takes nothing from the others. How many of those there may be is the server's affair, which
+    bounds connections.
+    """
+
+    __slots__ = ("bytes", "empty", "handled", "requests")
 
     def __init__(self) -> None:
         self.requests = 0
+        self.handled = 0
         self.bytes = 0
         self.empty = asyncio.Event()
         self.empty.set()
 
-    def admit(self, size: int) -> bool:
-        """Whether a request whose body has `size` bytes may come in; `leave` ends it."""
-        if self.requests >= _MAX_REQUESTS or self.bytes + size > _MAX_BYTES:
-            return False
+    def admit(self, announced: int) -> Room:
+        """Room for a request whose body will have as many bytes. Raises Overloaded."""
+        size = min(announced, FIRST_BYTES)
+        if self.handled >= _MAX_REQUESTS or self.bytes + size > _MAX_BYTES:
+            raise Overloaded
         if not self.requests:
             self.empty.clear()
         self.requests += 1
         self.bytes += size
-        return True
+        return Room(self, size)
 
-    def leave(self, size: int) -> None:
-        self.requests -= 1
-        self.bytes -= size
-        if not self.requests:
-            self.empty.set()
+
+class Room:
+    """What one request takes, until it leaves."""
+
+    __slots__ = ("_admission", "_bytes", "_handled")
+
+    def __init__(self, admission: Admission, size: int) -> None:
+        self._admission = admission
+        self._bytes = size
+        self._handled = False
+
+    def grow(self, size: int) -> None:
+        """As much of the body is in memory as `size`. Raises Overloaded."""
+        more = size - self._bytes
+        if more > 0:
+            if self._admission.bytes + more > _MAX_BYTES:
+                raise Overloaded
+            self._admission.bytes += more
+            self._bytes = size
+
+    def handle(self) -> None:
+        """The body is there. Raises Overloaded."""
+        if self._admission.handled >= _MAX_REQUESTS:
+            raise Overloaded
+        self._admission.handled += 1
+        self._handled = True
+
+    def leave(self) -> None:
+        admission = self._admission
+        admission.requests -= 1
+        admission.handled -= self._handled
+        admission.bytes -= self._bytes
+        if not admission.requests:
+            admission.empty.set()

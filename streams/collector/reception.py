@@ -129,7 +129,7 @@ class Reception:
         by_key = {key: self._settings.keys.allowance(key) for key in {one.app_id for one in payloads}}
         known = [by_key[one.app_id] for one in payloads]
         if payloads and not any(known):
-            raise _UNAUTHORIZED
+            raise _unauthorized()
         # Events without a key become dead letters, at the expense of the first that has one.
         payer = next((one for one in known if one is not None), None)
         for one_key, events in Counter(one or payer for one in known).items():
@@ -232,7 +232,7 @@ class Reception:
     def _spend(self, key: object, events: int) -> None:
         allowance = self._settings.keys.allowance(key if isinstance(key, str) else None)
         if allowance is None:
-            raise _UNAUTHORIZED
+            raise _unauthorized()
         _spend(allowance, events)
 
     def _spend_publicly(self) -> None:
@@ -259,7 +259,9 @@ def _with_cookie(answer: Answer, *value: Any) -> Answer:
     return Answer(answer.status, [*answer.headers, cookie], answer.body)
 
 
-_UNAUTHORIZED: Final = RequestRefused(401, "unauthorized", "the write key is missing, or not one of this collector's")
+def _unauthorized() -> RequestRefused:
+    """Made for each request: an exception that is raised again keeps every frame that it went through, and bodies."""
+    return RequestRefused(401, "unauthorized", "the write key is missing, or not one of this collector's")
 
 
 def _spend(allowance: Allowance, events: int) -> None:

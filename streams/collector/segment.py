@@ -154,7 +154,7 @@ class _Reading:
             utm_campaign=text(campaign.get("name")) or name,
             session_id=text(self.context.get("sessionId")),
             anonymous_id=self.anonymous_id,
-            user_agent=text(self.context.get("userAgent")) or self.visit.user_agent,
+            user_agent=self.user_agent(),
             ip=self.address(),
         )
         self.links()
@@ -186,7 +186,12 @@ class _Reading:
         self.links()
 
     def tracked(self, target: Target, name: str) -> dict[str, Any]:
-        return mapped_fields(target, self.properties, name, self.event_id)
+        fields = mapped_fields(target, self.properties, name, self.event_id)
+        if target.topic == "email-opens":
+            # The email specifications have the opener's in the context; by them machines are told from people.
+            fields.setdefault("user_agent", self.user_agent())
+            fields.setdefault("ip", self.address())
+        return fields
 
     def identify(self) -> None:
         self.profile(self._names.traits, self.traits)
@@ -218,6 +223,11 @@ class _Reading:
             raise Unusable("mergeProperties must be two objects with type and value")
         (_, kept), (_, other) = known
         self.link(other, kept)
+
+    def user_agent(self) -> str | None:
+        """The browser as the services take it; their email specifications write the name of it in snake case."""
+        found = self.context.get("userAgent") or self.context.get("user_agent")
+        return text(found) or self.visit.user_agent
 
     def address(self) -> str | None:
         """The address as the services take it: the context's own, else the browser's."""

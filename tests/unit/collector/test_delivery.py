@@ -60,6 +60,22 @@ def said(visitor: str, lead: str) -> Accepted:
 LINK = ("identity-links", b"a")
 
 
+async def test_no_address_of_an_event_is_kept_whole_where_they_are_truncated(
+    publisher: RecordingPublisher,
+) -> None:
+    """Also one that a tracker gives among its own properties, under whatever name."""
+    truncating = Delivery(publisher, CODEC, CollectorMetrics(), truncate_addresses=True)  # type: ignore[arg-type]
+    given = {"client_address": "203.0.113.9", "v6": "2001:db8:1:2::3", "plan": "team", "price": "12.5"}
+    clicked = event_of("activities", "e", "u", NOW, kind="email_click", attributes=given)
+    opened = event_of("email-opens", "f", "u", NOW, email_id="m", ip="203.0.113.9:4711")
+    await truncating.deliver("segment", [Accepted("activities", clicked), Accepted("email-opens", opened)])
+    activity, opening = (CODEC.decode(record.topic, record.value) for record in publisher.records)
+    assert isinstance(activity, dict)
+    assert activity["attributes"] == {**given, "client_address": "203.0.113.0", "v6": "2001:db8:1::"}
+    assert isinstance(opening, dict)
+    assert opening["ip"] == "203.0.113.0"
+
+
 async def test_a_link_that_is_said_by_the_way_is_told_once_until_it_changes(
     delivery: Delivery, publisher: RecordingPublisher
 ) -> None:

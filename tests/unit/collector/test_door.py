@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from streams.collector import keys, privacy, values
 from streams.collector.keys import Allowance, BadWriteKeys, WriteKeys, basic_user, read_write_keys
-from streams.collector.limits import MAX_BODY_BYTES, Admission, BodyReader, NotGzip, TooLarge, unzipped
+from streams.collector.limits import (
+    FIRST_BYTES,
+    MAX_BODY_BYTES,
+    Admission,
+    BodyReader,
+    NotGzip,
+    Overloaded,
+    Room,
+    TooLarge,
+    unzipped,
+)
 from streams.collector.mapping import BadMapping, read_mapping
 from tests.unit.collector.headers import Headers
 
@@ -103,6 +113,10 @@ def test_what_is_not_gzip_says_so(junk: bytes) -> None:
             unzipped(torn)
 
 
+def room() -> Room:
+    return Admission().admit(0)
+
+
 class Chunks:
     """A body that comes in pieces; `taken` counts them."""
 
@@ -125,44 +139,73 @@ class Chunks:
 async def test_a_body_without_a_length_is_read_no_further_than_the_limit() -> None:
     endless = Chunks(100_000, 1_000_000)
     with pytest.raises(TooLarge):
-        await BodyReader().read(endless, None)  # type: ignore[arg-type]
+        await BodyReader().read(endless, None, room())  # type: ignore[arg-type]
     assert endless.taken == 6
-    assert len(await BodyReader().read(Chunks(100, 3), None)) == 300  # type: ignore[arg-type]
+    assert len(await BodyReader().read(Chunks(100, 3), None, room())) == 300  # type: ignore[arg-type]
 
 
 async def test_a_body_announced_too_large_is_not_read_at_all() -> None:
     source = Chunks(1, 1)
     for length in (str(MAX_BODY_BYTES + 1), "-1", "1e3", "x"):
         with pytest.raises(TooLarge):
-            await BodyReader().read(source, length)  # type: ignore[arg-type]
+            await BodyReader().read(source, length, room())  # type: ignore[arg-type]
     assert source.taken == 0
-    assert await BodyReader().read(source, "0") == b""  # type: ignore[arg-type]
+    assert await BodyReader().read(source, "0", room()) == b""  # type: ignore[arg-type]
 
 
 async def test_a_body_that_takes_too_long_is_given_up_and_others_are_not() -> None:
     reader = BodyReader(seconds=0.2)
-    slow = asyncio.create_task(reader.read(Chunks(1, 1000, 0.05), "1000"))  # type: ignore[arg-type]
+    slow = asyncio.create_task(reader.read(Chunks(1, 1000, 0.05), "1000", room()))  # type: ignore[arg-type]
     await asyncio.sleep(0.15)
-    quick = asyncio.create_task(reader.read(Chunks(1, 2, 0.05), "2"))  # type: ignore[arg-type]
+    quick = asyncio.create_task(reader.read(Chunks(1, 2, 0.05), "2", room()))  # type: ignore[arg-type]
     assert await quick == b"xx"
     with pytest.raises(TimeoutError):
         await slow
     assert not slow.cancelled()
 
 
-async def test_more_than_can_be_handled_at_once_is_not_admitted() -> None:
+def test_more_than_can_be_handled_at_once_is_refused() -> None:
     admission = Admission()
-    admitted = 0
-    while admission.admit(MAX_BODY_BYTES):
-        admitted += 1
-    assert admitted == 64 * 1024 * 1024 // MAX_BODY_BYTES
-    admission.leave(MAX_BODY_BYTES)
-    assert admission.admit(MAX_BODY_BYTES)
-    assert not admission.empty.is_set()
-    for _ in range(admitted):
-        admission.leave(MAX_BODY_BYTES)
+    rooms = [admission.admit(0) for _ in range(1001)]
+    for one in rooms[:1000]:
+        one.handle()
+    with pytest.raises(Overloaded):
+        rooms[1000].handle()
+    with pytest.raises(Overloaded):
+        admission.admit(0)
+    for one in rooms:
+        assert not admission.empty.is_set()
+        one.leave()
     assert admission.empty.is_set()
-    assert sum(admission.admit(0) for _ in range(5000)) == 1000
+    admission.admit(0).handle()
+
+
+def test_bodies_take_what_is_there_of_them_and_no_more_than_fits_together() -> None:
+    admission = Admission()
+    rooms = [admission.admit(MAX_BODY_BYTES) for _ in range(200)]  # announced, and not sent
+    fit = (64 * 1024 * 1024 - 200 * FIRST_BYTES) // (MAX_BODY_BYTES - FIRST_BYTES)
+    for one in rooms[:fit]:
+        one.grow(1000)
+        one.grow(MAX_BODY_BYTES)
+    with pytest.raises(Overloaded):
+        rooms[-1].grow(MAX_BODY_BYTES)
+    rooms[0].leave()
+    rooms[-1].grow(MAX_BODY_BYTES)
+    for one in rooms[1:]:
+        one.leave()
+    assert (admission.requests, admission.bytes) == (0, 0)
+
+
+async def test_a_body_is_given_up_when_there_is_no_room_for_more_of_it() -> None:
+    admission = Admission()
+    for _ in range(127):
+        admission.admit(MAX_BODY_BYTES).grow(MAX_BODY_BYTES)
+    body = Chunks(100_000, 5)
+    assert len(await BodyReader().read(body, "500000", admission.admit(500_000))) == 500_000  # type: ignore[arg-type]
+    late = Chunks(100_000, 5)
+    with pytest.raises(Overloaded):
+        await BodyReader().read(late, None, admission.admit(500_000))  # type: ignore[arg-type]
+    assert late.taken == 1
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import hmac
 import json
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,6 +87,19 @@ async def test_a_snowplow_request_of_more_than_its_keys_burst_passes_whole_and_i
         await reception.snowplow_post(request(plow(1)))
     assert refused.value.status == 429
     await reception.snowplow_post(request(plow(1, f"another-{KEY}")))
+
+
+@pytest.mark.parametrize("handler", [Reception.batch, Reception.snowplow_post])
+async def test_of_a_request_with_a_wrong_key_nothing_is_kept(reception: Reception, handler: Any) -> None:
+    """Whoever has no key could fill the memory with bodies."""
+    asked = request({**plow(1, "wrong"), "batch": []})
+    gone = weakref.ref(asked.scope)
+    with pytest.raises(RequestRefused) as refused:
+        await handler(reception, asked)
+    assert refused.value.status == 401
+    del asked, refused
+    gc.collect()
+    assert gone() is None
 
 
 def signed(body: bytes) -> str:

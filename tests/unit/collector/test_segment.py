@@ -14,6 +14,8 @@ from streams.collector.events import Accepted, BadBody, Implied, Outcome, Refuse
 from streams.collector.mapping import read_mapping
 from streams.collector.segment import TYPES, batch_outcomes, message_outcomes
 from streams.collector.segment_messages import Message, consent_denied, decode_batch, decode_message
+from streams.modelfile import read_model
+from streams.qualification.noise import noise_reason
 from streams.topics import TOPICS
 from streams.wire.codec import Codec
 from streams.wire.limits import MAX_ATTRIBUTES
@@ -170,6 +172,18 @@ def test_the_b2b_specifications_events_are_activities_of_their_account(name: str
     event = events(message)["activities"]
     assert event["kind"] == kind
     assert "acct_123" in (event["subject"], event["attributes"].get("group_id"))
+
+
+def test_an_opened_email_tells_who_opened_it_so_that_machines_are_known() -> None:
+    """As Segment's email specification has it: the opener's address and browser are in the context."""
+    opened = {"type": "track", "userId": "u", "event": "Email Opened", "properties": {"email_id": "e"}}
+    proxy = "Mozilla/5.0 (Windows NT 5.1) Firefox/11.0 (via ggpht.com GoogleImageProxy)"
+    event = events({**opened, "context": {"ip": "198.51.100.1", "user_agent": proxy}})["email-opens"]
+    assert (event["ip"], event["user_agent"]) == ("198.51.100.1", proxy)
+    assert noise_reason("email_open", event, event["occurred_at"], read_model()) == "machine_open"
+    properties = {"email_id": "e", "ip": "198.51.100.2", "userAgent": "Mozilla/5.0 (theirs)"}
+    event = events({**opened, "properties": properties, "context": {"ip": "198.51.100.1"}})["email-opens"]
+    assert (event["ip"], event["user_agent"]) == ("198.51.100.2", "Mozilla/5.0 (theirs)")
 
 
 def test_an_unsubscription_is_an_activity_and_a_fact() -> None:
