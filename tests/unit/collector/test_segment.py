@@ -186,8 +186,9 @@ def test_an_opened_email_tells_who_opened_it_so_that_machines_are_known() -> Non
     assert (event["ip"], event["user_agent"]) == ("198.51.100.2", "Mozilla/5.0 (theirs)")
 
 
-def test_an_unsubscription_is_an_activity_and_a_fact() -> None:
-    found = events({"type": "track", "userId": "u", "event": "Unsubscribed"})
+@pytest.mark.parametrize("name", ["Unsubscribed", "Email Marked as Spam"])
+def test_an_unsubscription_is_an_activity_and_a_fact(name: str) -> None:
+    found = events({"type": "track", "userId": "u", "event": name})
     assert found["activities"]["kind"] == "unsubscribe"
     assert found["lead-profiles"]["unsubscribed"] is True
     assert found["lead-profiles"]["event_id"] != found["activities"]["event_id"]
