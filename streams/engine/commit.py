@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.engine.config import CLIENT_LOG
 from streams.engine.envelope import RESERVED_KEY, pack_progress
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 TRANSACTION_TIMEOUT_MS = 15_000
 _CALL_SECONDS = 5.0
 _REDO_LIMIT = 10
+_TAKEN_OVER = (
+    ". Another worker has taken the partition over, while this one took itself for its owner: it was frozen, cut off, "
+    "or both have the same --instance."
+)
 #: A source record of the default size, handed on within a record of our own, must pass. The topic has the last word.
 _LARGEST_MESSAGE = 2_000_000
 
@@ -154,6 +158,7 @@ class TransactionalCommitter:
                 if cause.txn_requires_abort():
                     raise
                 if not cause.retriable():
-                    raise CommitImpossible(f"{name} of {self.transactional_id}: {cause}") from error
+                    why = _TAKEN_OVER if cause.code() == KafkaError._FENCED else ""
+                    raise CommitImpossible(f"{name} of {self.transactional_id}: {cause}{why}") from error
                 log.debug("%s of %s has no answer yet: %s", name, self.transactional_id, cause)
                 time.sleep(0.2)
