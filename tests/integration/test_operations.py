@@ -114,7 +114,7 @@ def test_tracked_leads_and_state_bytes_are_those_of_the_changelog(bed: Bed) -> N
             10,
         )
     packed = sum(len(key.encode()) + PAYLOAD + len(pack(one)) for key, one in states.items())
-    assert value(bed, "leads_state_bytes") == packed
+    eventually(lambda: value(bed, "leads_state_bytes") == packed, f"the states have {packed} bytes", 10)
     newest = max(one.stream_time for one in progress.values() if one.stream_time is not None)
     assert value(bed, "leads_stream_time_seconds") == newest / 1000
 
