@@ -206,10 +206,10 @@ class StateBatch:
 
     def _label_before(self, key: bytes) -> str | None:
         """The key's label before this batch; None where there was nothing."""
-        before = self._state.values.get(key)
-        if before is None:
+        values = self._state.values
+        if key not in values:
             return None
-        return self._labels.get(key) or self._logic.label(self._unpacked(key, before[PAYLOAD:]))
+        return self._labels.get(key) or self._logic.label(self._unpacked(key, values[key][PAYLOAD:]))
 
 
 def _relabel(labels: dict[str, int], was: str | None, now: str | None, keys: int = 1) -> None:

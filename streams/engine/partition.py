@@ -92,7 +92,7 @@ class PartitionState:
             self.labels = dict(Counter(label(unpack(value[PAYLOAD:])) for value in self.values.values()))
 
     def rebuild_timers(self) -> None:
-        """Find all due times again, from the envelopes alone."""
+        """Find all due times again, and how many bytes there are, from what is kept alone."""
         self._due, self.bytes = timers_of(self.values)
         heapify(self._due)
 

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* For what has a branch for each form of a lead, of which each caller needs one. */
+/* For what has a branch for each form of a lead, of which each caller needs one; and for writers, which can stay in
+ * registers then. */
 #if defined(__GNUC__)
 #define SPECIALISED static inline __attribute__((always_inline))
 #else
