@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from functools import cache
 
@@ -11,6 +12,9 @@ import pytest
 
 from streams.local.archive import ensure_archive
 from streams.local.broker import EmbeddedBroker
+
+#: A shell that puts a run into the background has it ignore SIGINT, and so would all that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 LEADSTREAM = Path(sys.executable).parent / "leadstream"
 PATIENCE = 60.0
@@ -44,7 +45,16 @@ def running_program(
             end(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+@contextmanager
+def ended_after(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """For one whose output is read: it is ended when the block is left, also when the test fails."""
+    try:
+        yield
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
     """SIGTERM, and SIGKILL for who does not heed it."""
     process.terminate()  # does nothing to one that has ended
     try:

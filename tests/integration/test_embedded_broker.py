@@ -19,10 +19,9 @@ from streams.local.broker import EmbeddedBroker, PortTaken
 from streams.local.jars import ensure_jars
 from streams.local.java import find_java
 from streams.local.server import QUICK_JVM
+from tests.processes import LEADSTREAM, ended_after
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-LEADSTREAM = Path(sys.executable).parent / "leadstream"
 
 
 def is_alive(pid: int) -> bool:
@@ -116,9 +115,12 @@ def test_the_broker_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
         "print(EmbeddedBroker(pathlib.Path(sys.argv[1])).start().pid, flush=True)\n"
         "time.sleep(600)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "kafka")], stdout=subprocess.PIPE, text=True
-    ) as owner:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "kafka")], stdout=subprocess.PIPE, text=True
+        ) as owner,
+        ended_after(owner),
+    ):
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
         assert is_alive(pid)
@@ -128,12 +130,15 @@ def test_the_broker_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_says_when_it_serves_and_ends_when_told(ending: signal.Signals, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [LEADSTREAM, "broker", "--port", "0", "--data", str(tmp_path / "kafka")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as command:
+    with (
+        subprocess.Popen(
+            [LEADSTREAM, "broker", "--port", "0", "--data", str(tmp_path / "kafka")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as command,
+        ended_after(command),
+    ):
         assert command.stdout is not None
         assert command.stderr is not None
         word, address = command.stdout.readline().split()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from confluent_kafka import Producer
 from streams.kafka import ensure_topics, producer_config
 from streams.partitioning import partition_of
 from streams.wire.codec import Codec
+from tests.processes import LEADSTREAM, ended_after
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-LEADSTREAM = Path(sys.executable).parent / "leadstream"
 
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -160,11 +159,14 @@ def test_a_file_that_is_not_there_is_wrong_use(leadstream: Command, tmp_path: Pa
 def test_tail_goes_on_with_what_comes_and_ends_quietly_when_its_reader_does(
     leadstream: Command, address: str, lead: str
 ) -> None:
-    with subprocess.Popen(
-        [LEADSTREAM, "tail", "page-views", "--bootstrap", address],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as tail:
+    with (
+        subprocess.Popen(
+            [LEADSTREAM, "tail", "page-views", "--bootstrap", address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as tail,
+        ended_after(tail),
+    ):
         assert tail.stdout is not None
         assert tail.stderr is not None
         leadstream("publish", "-", "--rate", "2", input=b"\n".join(view(lead, number) for number in range(20)))
